@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames from messages: order, loss, duplicates, restarts."""
+
+from nepi_ros.nodes.assembler import MISSED_MAX, Assembler, Frame, Part
+
+WAIT_S = 0.02
+
+
+def part(sequence, first=0, count=1, of=1, at=0.0, handover=None):
+    handover = sequence * 1000 if handover is None else handover
+    streams = tuple(bytes([layer]) for layer in range(first, first + count))
+    return Part(sequence, handover, first, of, streams, size=100, arrival=at, header=f"frame {sequence}")
+
+
+def taken(assembler: Assembler, at: float = 0.0) -> Frame | None:
+    return assembler.take(at, WAIT_S)
+
+
+def test_single_message_is_ready_at_once():
+    assembler = Assembler()
+    assert assembler.add(part(7, count=3, of=3)) == ""
+    frame = taken(assembler)
+    assert (frame.sequence, frame.prefix(), frame.size, frame.missed) == (7, [b"\0", b"\1", b"\2"], 100, 0)
+    assert taken(assembler) is None and assembler.due(WAIT_S) is None
+
+
+def test_messages_of_one_frame_in_any_order():
+    assembler = Assembler()
+    assembler.add(part(0, first=2, count=1, of=3, at=1.000))
+    assert taken(assembler, 1.0) is None
+    assembler.add(part(0, first=0, count=2, of=3, at=1.003))
+    frame = taken(assembler, 1.003)
+    assert frame.complete and frame.prefix() == [b"\0", b"\1", b"\2"]
+    assert frame.last_arrival - frame.first_arrival == 1.003 - 1.0 and frame.size == 200
+
+
+def test_waits_only_briefly_and_gives_the_prefix():
+    assembler = Assembler()
+    assembler.add(part(0, count=2, of=4, at=1.0))
+    assert assembler.due(WAIT_S) == 1.0 + WAIT_S
+    assert taken(assembler, 1.01) is None
+    assert taken(assembler, 1.02).prefix() == [b"\0", b"\1"]
+    assert assembler.add(part(0, first=2, count=2, of=4, at=1.03)) == "duplicate"
+
+
+def test_prefix_is_empty_without_layer_zero():
+    assembler = Assembler()
+    assembler.add(part(0, first=1, count=2, of=3))
+    assert taken(assembler, WAIT_S).prefix() == []
+
+
+def test_a_newer_frame_ends_the_wait():
+    assembler = Assembler()
+    assembler.add(part(0, count=1, of=2, at=1.0))
+    assembler.add(part(1, count=1, of=2, at=1.01))
+    assert taken(assembler, 1.01).sequence == 0
+    assembler.add(part(1, first=1, of=2, at=1.011))
+    assert taken(assembler, 1.011).complete
+
+
+def test_newest_frame_wins_and_the_replaced_ones_are_missed():
+    assembler = Assembler()
+    for sequence in (0, 1, 2, 5):
+        assembler.add(part(sequence))
+        if sequence == 0:
+            taken(assembler)
+    frame = taken(assembler)
+    assert frame.sequence == 5 and frame.missed == 4 and taken(assembler) is None
+
+
+def test_older_and_repeated_messages_are_ignored():
+    assembler = Assembler()
+    assembler.add(part(4, count=1, of=2))
+    assert assembler.add(part(4, count=1, of=2)) == "duplicate"
+    assert assembler.add(part(3)) == "older"
+    assert assembler.add(part(4, first=1, of=2)) == ""
+    assert taken(assembler).sequence == 4
+    assert assembler.add(part(4, count=1, of=2)) == "duplicate"
+
+
+def test_restarted_encoder_is_followed_at_once():
+    assembler = Assembler()
+    assembler.add(part(900, at=1.0))
+    taken(assembler, 1.0)
+    assert assembler.add(part(0, at=1.1, handover=901_000)) == ""
+    frame = taken(assembler, 1.1)
+    assert frame.sequence == 0 and frame.missed == 0
+
+
+def test_rebooted_robot_is_followed_after_a_silence():
+    assembler = Assembler(silence_s=1.0)
+    assembler.add(part(900, at=1.0))
+    assert assembler.add(part(0, at=1.5, handover=5)) == "older"
+    assert assembler.add(part(1, at=2.0, handover=6)) == ""
+    assert taken(assembler, 2.0).missed == 0
+
+
+def test_sequence_wraps_and_missed_saturates():
+    assembler = Assembler()
+    assembler.add(part(2**32 - 1, handover=1))
+    taken(assembler)
+    assembler.add(part(1, handover=2))
+    assert taken(assembler).missed == 1
+    assembler.add(part(1_000_000, handover=3))
+    assert taken(assembler).missed == MISSED_MAX
