@@ -3,7 +3,7 @@
 
 Run with the environment's own interpreter, from the Makefile:
 
-    .venv/bin/python cmake/wheel_prefix.py
+    .venv/bin/python tools/wheel_prefix.py
 
 The wheels lay the environment out like an installed ROS prefix, so plain CMake generates and installs messages
 there, after one repair: the CMake targets that the wheels export name the include folders of the image that built
