@@ -34,7 +34,8 @@ class Parameter:
 
     `range` holds the lowest and highest value (both allowed), also of each element of a list; `choices` what
     a text, or each element of a list, may be. `check` gets a value of the right type and range and raises a
-    NepiError when it will not do. A `read_only` parameter can be set at start only.
+    NepiError when it will not do. A `read_only` parameter can be set at start only, one that is taken
+    `at_configure` by a lifecycle node only while the node is unconfigured.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Parameter:
     range: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
     read_only: bool = False
+    at_configure: bool = False
     check: Callable[[Any], object] | None = None
 
     def accept(self, value: Any) -> Value:
@@ -117,9 +119,12 @@ class ParameterSet(Mapping[str, Value]):
     Reading is safe from any thread: a change replaces all values at once, so `snapshot` is consistent.
     """
 
-    def __init__(self, table: Iterable[Parameter], on_change: OnChange | None = None) -> None:
+    def __init__(
+        self, table: Iterable[Parameter], on_change: OnChange | None = None, configured: Callable[[], bool] = bool
+    ) -> None:
         self.table = {parameter.name: parameter for parameter in table}
         self._on_change = on_change
+        self._configured = configured
         self._values: dict[str, Value] = {name: p.default for name, p in self.table.items()}
         self._refusal = ""
 
@@ -154,10 +159,19 @@ class ParameterSet(Mapping[str, Value]):
         if entry is None or entry.read_only:
             return parameter
         try:
-            return _ros_parameter(entry, entry.accept(parameter.value))
+            return _ros_parameter(entry, self._accept(entry, parameter.value))
         except ConfigError as error:
             self._refusal = self._refusal or str(error)
             return _ros_parameter(entry, self._values[entry.name])
+
+    def _accept(self, entry: Parameter, value: Any) -> Value:
+        accepted = entry.accept(value)
+        if entry.at_configure and accepted != self._values[entry.name] and self._configured():
+            raise ConfigError(
+                f"parameter {entry.name} can be changed only while the node is unconfigured; "
+                "deactivate it and clean it up first"
+            )
+        return accepted
 
     def _deliver(self, parameters: list[RosParameter]) -> SetParametersResult:
         refusal, self._refusal = self._refusal, ""
@@ -171,15 +185,21 @@ class ParameterSet(Mapping[str, Value]):
             self._on_change(changed)
 
 
-def declare(node: Node, table: Iterable[Parameter], on_change: OnChange | None = None) -> ParameterSet:
+def declare(
+    node: Node,
+    table: Iterable[Parameter],
+    on_change: OnChange | None = None,
+    configured: Callable[[], bool] = bool,
+) -> ParameterSet:
     """Declare the parameters of a table on a node.
 
-    `on_change` is called after values have changed at run time, with the names of those that did.
+    `on_change` is called after values have changed at run time, with the names of those that did. `configured`
+    tells whether a lifecycle node is configured at the moment.
 
     Raises:
         ConfigError: a value given at start will not do.
     """
-    parameters = ParameterSet(table, on_change)
+    parameters = ParameterSet(table, on_change, configured)
     overrides = node._parameter_overrides  # rclpy has no public access to them before the declaration
     for name, entry in parameters.table.items():
         value = overrides[name].value if name in overrides else entry.default
@@ -196,7 +216,7 @@ def markdown(table: Iterable[Parameter]) -> str:
     """The table as documentation in Markdown, one row per parameter."""
     lines = ["| parameter | default | range | at run time | meaning |", "| --- | --- | --- | --- | --- |"]
     for entry in table:
-        change = "no" if entry.read_only else "yes"
+        change = "no" if entry.read_only else "unconfigured" if entry.at_configure else "yes"
         cells = (f"`{entry.name}`", _shown(entry.default), entry.limits, change, entry.description)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -43,8 +43,13 @@ class Problems:
         self._lines: dict[tuple[str, str], _Line] = {}
         self._latest: tuple[float, str] | None = None
 
-    def report(self, kind: str, message: str, source: str = "") -> None:
-        """Count one problem of this kind and log it unless the same kind was logged within the period."""
+    def report(
+        self, kind: str, message: str, source: str = "", log: Callable[[str], object] | None = None
+    ) -> None:
+        """Count one problem of this kind and log it unless the same kind was logged within the period.
+
+        `log` takes the place of the usual log function, for a line of another severity.
+        """
         with self._lock:
             now = self._clock()
             self._counts[kind] += 1
@@ -55,7 +60,8 @@ class Problems:
                 return
             silent = line.silent if line else 0
             self._lines[(kind, source)] = _Line(now)
-        self._log(f"{message} ({silent} more like this since the last line)" if silent else message)
+        text = f"{message} ({silent} more like this since the last line)" if silent else message
+        (log or self._log)(text)
 
     def count(self, kind: str, times: int = 1) -> None:
         """Count without a log line: for what is worth a number but no words."""
