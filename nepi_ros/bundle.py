@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles: folders with everything robot and edge must agree on, read and verified.
+
+Files in the folder that bundle.json does not list (a README, training logs) are never read and do no harm.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nepi_ros.codec.entropy import EntropyTables, LayeredCoder
+from nepi_ros.errors import BundleError, CodecError
+from nepi_ros.profile import Profile
+from nepi_ros.tasks import REGISTRY, TASKS, TaskSpec, task_mask
+
+FORMAT = 1
+METADATA = "bundle.json"
+REQUIRED = ("encoder.onnx", "decoder.onnx", "entropy.npz")
+MAX_FILE = 512 << 20
+_MAX_METADATA = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_RESTORE = "restore it from where the bundle came from, or train and export the bundle again"
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A verified bundle. `input_size` is (width, height); `latent_shape` is (C, h, w)."""
+
+    path: Path
+    name: str
+    id: int
+    input_size: tuple[int, int]
+    latent_shape: tuple[int, int, int]
+    layers: tuple[int, ...]
+    tasks: dict[str, TaskSpec]
+    profile: Profile
+    tables: EntropyTables
+    metadata: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Bundle":
+        """Read the bundle in folder `path`, verifying every file it lists against its hash.
+
+        Raises BundleError naming the file and what to do.
+        """
+        path = Path(path)
+        metadata = _read_metadata(path / METADATA)
+        try:
+            _verify_files(path, metadata["files"])
+            return _parse(path, metadata)
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise BundleError(f"{path / METADATA}: misses or garbles {error}; {_RESTORE}") from error
+
+    @property
+    def task_mask(self) -> int:
+        """The tasks of the bundle as a message's task mask."""
+        return task_mask(self.tasks)
+
+    def output_of(self, task: str) -> tuple[str, tuple[int | None, ...]]:
+        """Name and shape (without batch; None = any) of the output of a task's target network."""
+        entry = REGISTRY[task]
+        return entry.output, (entry.channels(self.tasks[task]), *(None,) * (entry.rank - 2))
+
+    def coder(self) -> LayeredCoder:
+        """A new entropy coder for this bundle's latents."""
+        return LayeredCoder(self.tables, self.layers, self.latent_shape)
+
+
+def identity(metadata: Mapping[str, Any]) -> str:
+    """A bundle's id, 16 hex digits: the hash of its metadata (and by the hashes therein of its files)."""
+    canonical = json.dumps(
+        {k: v for k, v in metadata.items() if k != "id"}, sort_keys=True, separators=(",", ":")
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def checked_name(name: Any) -> str:
+    """A file name of a bundle: no folders, nothing hidden. Raises BundleError otherwise."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name == METADATA:
+        raise BundleError(
+            f"{name!r} is no name for a file of a bundle; use letters, digits, dot, dash and underscore"
+        )
+    return name
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MAX_METADATA:
+            raise BundleError(f"{path}: larger than {_MAX_METADATA} bytes; {_RESTORE}")
+        metadata = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BundleError(
+            f"{path}: cannot be read ({error.strerror}); is this the folder of a bundle?"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: not JSON ({error}); {_RESTORE}") from error
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        found = metadata.get("format") if isinstance(metadata, dict) else None
+        raise BundleError(f"{path}: format {found!r}, this version reads {FORMAT}; use a matching nepi_ros")
+    if metadata.get("id") != identity(metadata):
+        raise BundleError(f"{path}: its content does not match its id; {_RESTORE}")
+    return metadata
+
+
+def _verify_files(path: Path, files: Mapping[str, str]) -> None:
+    for name in REQUIRED:
+        if name not in files:
+            raise BundleError(f"{path / METADATA}: lists no {name}; {_RESTORE}")
+    for name, expected in files.items():
+        if file_hash(path / checked_name(name)) != expected:
+            raise BundleError(f"{path / name}: content does not match its hash in {METADATA}; {_RESTORE}")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hex. Raises BundleError when it is missing or larger than MAX_FILE."""
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise BundleError(f"{path}: larger than {MAX_FILE} bytes")
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); {_RESTORE}") from error
+
+
+def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
+    where = path / METADATA
+    size, latent = metadata["input"], metadata["latent"]
+    layers = tuple(_count(n, "layers", where, 1, 1024) for n in metadata["layers"])
+    tasks = {
+        name: _task(name, metadata["tasks"][name], metadata["files"], where)
+        for name in _order(metadata, where)
+    }
+    shape = tuple(
+        _count(latent[axis], f"latent {axis}", where, 1, 4096) for axis in ("channels", "height", "width")
+    )
+    try:
+        tables = EntropyTables.from_npz(path / "entropy.npz")
+        LayeredCoder(tables, layers, shape)
+    except CodecError as error:
+        raise BundleError(f"{path / 'entropy.npz'}: does not fit {METADATA} ({error})") from error
+    try:
+        profile = Profile.from_json(metadata["profile"], len(layers), tasks)
+    except BundleError as error:
+        raise BundleError(f"{where}: {error}; {_RESTORE}") from None
+    return Bundle(
+        path=path,
+        name=str(metadata["name"]),
+        id=int(metadata["id"], 16),
+        input_size=tuple(
+            _count(size[side], f"input {side}", where, 8, 16384) for side in ("width", "height")
+        ),
+        latent_shape=shape,
+        layers=layers,
+        tasks=tasks,
+        profile=profile,
+        tables=tables,
+        metadata=metadata,
+    )
+
+
+def _order(metadata: Mapping[str, Any], where: Path) -> list[str]:
+    unknown = set(metadata["tasks"]) - set(TASKS)
+    if unknown or not metadata["tasks"]:
+        raise BundleError(
+            f"{where}: tasks must be some of {', '.join(TASKS)}, not {sorted(metadata['tasks'])}"
+        )
+    return [name for name in TASKS if name in metadata["tasks"]]
+
+
+def _task(name: str, entry: Mapping[str, Any], files: Mapping[str, str], where: Path) -> TaskSpec:
+    spec = TaskSpec(
+        name=name,
+        network=checked_name(entry["network"]),
+        classes=tuple(str(label) for label in entry.get("classes", ())),
+        palette=tuple(
+            tuple(_count(v, f"{name} palette", where, 0, 255) for v in rgb)
+            for rgb in entry.get("palette", ())
+        ),
+        min_m=float(entry.get("min_m", 0.0)),
+        max_m=float(entry.get("max_m", 0.0)),
+    )
+    if spec.network not in files:
+        raise BundleError(f"{where}: lists no {spec.network}, the network of {name}; {_RESTORE}")
+    if not 1 <= REGISTRY[name].channels(spec) <= 255:
+        raise BundleError(f"{where}: {name} needs 1 to 255 classes, has {len(spec.classes)}")
+    if name == "segmentation" and (
+        len(spec.palette) != len(spec.classes) or any(len(c) != 3 for c in spec.palette)
+    ):
+        raise BundleError(
+            f"{where}: {name} needs one RGB colour in its palette for each of {len(spec.classes)} classes"
+        )
+    if name == "depth" and not 0 <= spec.min_m < spec.max_m < 1e6:
+        raise BundleError(f"{where}: depth needs 0 <= min_m < max_m, has {spec.min_m} and {spec.max_m}")
+    return spec
+
+
+def _count(value: Any, what: str, where: Path, low: int, high: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise BundleError(f"{where}: {what} is {value!r}, must be {low} to {high}")
+    return value
+
+
+def resolve_bundle(name_or_path: str | Path) -> Path:
+    """The folder of a bundle given by path, or by name among those that are installed or in the checkout.
+
+    Raises BundleError listing the bundles there are.
+    """
+    given = Path(name_or_path).expanduser()
+    if (given / METADATA).is_file():
+        return given
+    folders = model_folders()
+    for folder in folders:
+        if (folder / given.name / METADATA).is_file() and given in (
+            Path(given.name),
+            Path("models", given.name),
+        ):
+            return folder / given.name
+    there = sorted({entry.parent.name for folder in folders for entry in folder.glob(f"*/{METADATA}")})
+    known = (
+        f"bundles here: {', '.join(there)}"
+        if there
+        else "no bundles are installed; train one with `nepi train`"
+    )
+    raise BundleError(f"{name_or_path}: no bundle of that path or name; {known}")
+
+
+def model_folders() -> list[Path]:
+    """Where bundles are looked up by name: share/nepi_ros/models of each ROS prefix, then the checkout's models."""
+    prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    return [p / "share" / "nepi_ros" / "models" for p in prefixes] + [
+        Path(__file__).resolve().parents[1] / "models"
+    ]

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The identifying fields of an epitome message, and the checks a receiver makes before it decodes."""
+
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
+
+from nepi_ros.codec.packing import checksum
+from nepi_ros.errors import CodecError
+
+if TYPE_CHECKING:
+    from nepi_ros.bundle import Bundle
+
+MAX_SIDE = 16384
+
+
+class ForeignBundleError(CodecError):
+    """An epitome was made with another bundle."""
+
+
+class DamagedEpitomeError(CodecError):
+    """An epitome was changed on its way, or claims what cannot be."""
+
+
+class UnavailableTaskError(CodecError):
+    """An epitome asks for a task that does not exist or that the bundle lacks."""
+
+
+@dataclass(frozen=True)
+class EpitomeHeader:
+    """The fields of Epitome.msg that the checksum covers, by the same names and in the same order."""
+
+    sequence: int
+    bundle_id: int
+    task_mask: int
+    width: int
+    height: int
+    first_layer: int
+    layer_count: int
+    frame_layers: int
+    handover_ns: int
+
+    @classmethod
+    def from_message(cls, message: Any) -> "EpitomeHeader":
+        """The fields of an Epitome message (or anything with such attributes)."""
+        return cls(**{name: int(getattr(message, name)) for name in cls.__dataclass_fields__})
+
+    def checksum(self, data: bytes) -> int:
+        """The checksum that belongs into a message with these fields and `data`."""
+        return checksum(*astuple(self), data)
+
+    def validate_against(self, bundle: "Bundle", data: bytes, received_checksum: int) -> None:
+        """Raise unless a receiver with `bundle` can go on to unpack and decode `data`.
+
+        DamagedEpitomeError: checksum, sizes or layer counts wrong. ForeignBundleError: made with another bundle.
+        UnavailableTaskError: unknown tasks, or tasks that the bundle has no network for.
+        """
+        if self.checksum(data) != received_checksum:
+            raise DamagedEpitomeError(
+                f"epitome {self.sequence} is damaged: its checksum does not match; it was changed on its way"
+            )
+        if self.bundle_id != bundle.id:
+            raise ForeignBundleError(
+                f"epitome made with bundle {self.bundle_id:016x}, but this side has {bundle.name} ({bundle.id:016x}); "
+                "set the same `bundle` on the robot and the edge"
+            )
+        self._validate_sizes(len(bundle.layers))
+        self._validate_tasks(bundle)
+
+    def _validate_sizes(self, layers: int) -> None:
+        if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
+            raise DamagedEpitomeError(
+                f"epitome {self.sequence} claims a source of {self.width} x {self.height} pixels; 1 to {MAX_SIDE} are possible"
+            )
+        last = self.first_layer + self.layer_count
+        if not (self.layer_count >= 1 and self.first_layer >= 0 and last <= self.frame_layers <= layers):
+            raise DamagedEpitomeError(
+                f"epitome {self.sequence} claims {self.layer_count} layers from {self.first_layer} of {self.frame_layers}; "
+                f"the bundle has {layers}"
+            )
+
+    def _validate_tasks(self, bundle: "Bundle") -> None:
+        if self.task_mask == 0 or self.task_mask & ~bundle.task_mask:
+            raise UnavailableTaskError(
+                f"epitome {self.sequence} asks for tasks {self.task_mask:#05b}, but bundle {bundle.name} has "
+                f"{', '.join(bundle.tasks)}; set `tasks` on the robot accordingly"
+            )

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle at work: frames to streams, streams to images, images to the target networks' outputs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nepi_ros.codec.entropy import LayeredCoder
+from nepi_ros.codec.packing import packed_size
+from nepi_ros.codec.sessions import Network
+from nepi_ros.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nepi_ros.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """One frame's layers, most important first."""
+
+    streams: list[bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the layers when packed."""
+        return packed_size(self.streams)
+
+
+class Encoder:
+    """Turns images into layers: the robot's side of a bundle."""
+
+    def __init__(self, bundle: "Bundle", threads: int = 1, providers: Sequence[str] | None = None) -> None:
+        width, height = bundle.input_size
+        self.coder = LayeredCoder(bundle.tables, bundle.layers, bundle.latent_shape)
+        self._shape = (height, width, 3)
+        source, result = ("image", np.uint8, self._shape), ("latent", np.int8, bundle.latent_shape)
+        self._network = Network(bundle.path / "encoder.onnx", source, result, providers, threads)
+
+    def latents(self, images: np.ndarray) -> np.ndarray:
+        """Latents int8 [N, C, h, w] of RGB images uint8 [N, H, W, 3] at the bundle's input size."""
+        if images.shape[1:] != self._shape or images.dtype != np.uint8:
+            raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (N, {self._shape})")
+        return self._network.run(np.ascontiguousarray(images))
+
+    def encode(self, rgb: np.ndarray, layers: int | None = None) -> EncodedFrame:
+        """The first `layers` layers (all by default) of an RGB image uint8 [H, W, 3] at the bundle's input size."""
+        return EncodedFrame(self.coder.encode(self.latents(rgb[None])[0], layers))
+
+
+class Decoder:
+    """Turns layers back into images: the edge's side of a bundle."""
+
+    def __init__(self, bundle: "Bundle", providers: Sequence[str] | None = None, threads: int = 1) -> None:
+        width, height = bundle.input_size
+        self.coder = LayeredCoder(bundle.tables, bundle.layers, bundle.latent_shape)
+        source, result = ("latent", np.int8, bundle.latent_shape), ("image", np.float32, (3, height, width))
+        self._network = Network(bundle.path / "decoder.onnx", source, result, providers, threads)
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers in use, the preferred one first."""
+        return self._network.providers
+
+    def images(self, latents: np.ndarray) -> np.ndarray:
+        """Images float32 [N, 3, H, W], about 0 to 1, of latents int8 [N, C, h, w]."""
+        return self._network.run(np.ascontiguousarray(latents))
+
+    def decode(self, frames: Sequence[Sequence[bytes]]) -> np.ndarray:
+        """Images float32 [N, 3, H, W] of N frames' streams (any prefix each).
+
+        Raises CodecError when one is damaged; to lose that frame alone, decode with `coder` and call `images`.
+        """
+        return self.images(np.stack([self.coder.decode(streams) for streams in frames]))
+
+
+class TargetNetworks:
+    """The target networks of some tasks of a bundle."""
+
+    def __init__(
+        self, bundle: "Bundle", tasks: Iterable[str], providers: Sequence[str] | None = None, threads: int = 1
+    ) -> None:
+        """Raises ConfigError when the bundle lacks one of `tasks`, BundleError when a network is not as it must be."""
+        width, height = bundle.input_size
+        self._networks: dict[str, Network] = {}
+        for name in tasks:
+            if name not in bundle.tasks:
+                raise ConfigError(
+                    f"bundle {bundle.name} has no task {name!r}, only {', '.join(bundle.tasks)}"
+                )
+            output, shape = bundle.output_of(name)
+            source, result = ("image", np.float32, (3, height, width)), (output, np.float32, shape)
+            self._networks[name] = Network(
+                bundle.path / bundle.tasks[name].network, source, result, providers, threads
+            )
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self._networks)
+
+    def run(self, images: np.ndarray, tasks: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """Each task's output [N, ...] for RGB images float32 [N, 3, H, W]; `tasks` limits it to some of them."""
+        wanted = self.tasks if tasks is None else tuple(tasks)
+        return {name: self._networks[name].run(images) for name in wanted}
+
+
+def untouched(images: np.ndarray) -> np.ndarray:
+    """RGB images uint8 [N, H, W, 3] as the target networks take them: float32 [N, 3, H, W], 0 to 1."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entropy tables: the integer model of a bundle's latents, and the file they live in.
+
+Everything the entropy coder multiplies, compares or looks up is in here as integers, so that robot and edge,
+whatever their processors, compute the same model (Balle et al., Integer Networks, ICLR 2019).
+"""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from nepi_ros.errors import CodecError
+
+FORMAT = 1
+TOTAL = 1 << 16  # every row of frequencies sums to this
+MAX_CHANNELS = 1024
+MAX_LAYERS = 255
+_MAX_FILE = 16 << 20
+_MAX_ENTRIES = 1 << 23  # frequencies in all; 16 MiB as uint16
+
+
+@dataclass(frozen=True, eq=False)
+class EntropyTables:
+    """The model of C channels in consecutive layers.
+
+    A channel's alphabet is its values seen in training, most frequent first, then an escape symbol. The row of
+    frequencies for a symbol is chosen by two integer contexts:
+
+    - what is known of the place from earlier layers: the value there of the plane `reference[c]`, compared with
+      `reference_thresholds[c]`. Planes 0 to C-1 are the channels; plane C+k is the activity before layer k, the
+      sum of magnitudes over all earlier layers, at most 127;
+    - what is known of the channel around the place: the sum of the four neighbours already coded, compared with
+      `neighbour_thresholds[c]`.
+
+    Context number = reference level * (2 B + 1) + j, where j is 0 without neighbours, 1 + level with diagonal
+    ones and 1 + B + level with direct ones, B being the number of neighbour levels.
+    """
+
+    layers: np.ndarray  # int32 [L], channels of each layer
+    sizes: np.ndarray  # int16 [C], values in the channel's alphabet; the escape symbol has this number
+    symbols: np.ndarray  # int16 [C, S], the values by symbol
+    reference: np.ndarray  # int16 [C], plane
+    reference_thresholds: np.ndarray  # int16 [C, A-1], ascending; level = number of thresholds <= value
+    neighbour_thresholds: np.ndarray  # int16 [C, B-1], likewise
+    frequencies: np.ndarray  # uint16 [C, A * (2 B + 1), S + 1]; symbols past the escape have 0
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def channels(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def layer_channels(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in self.layers)
+
+    @property
+    def neighbour_levels(self) -> int:
+        return self.neighbour_thresholds.shape[1] + 1
+
+    @property
+    def reference_levels(self) -> int:
+        return self.reference_thresholds.shape[1] + 1
+
+    def to_npz(self) -> bytes:
+        """The tables as the bytes of an .npz file; equal tables give equal bytes."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in {"format": np.int32(FORMAT), **_arrays(self)}.items():
+                data = io.BytesIO()
+                np.lib.format.write_array(data, np.asarray(array), allow_pickle=False)
+                # a ZipInfo made by hand has a fixed date: no clock in the bundle's hash
+                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data.getvalue(), zipfile.ZIP_DEFLATED)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_npz(cls, source: bytes | str | Path) -> "EntropyTables":
+        """Read and check tables from a file or its bytes. Raises CodecError saying what is wrong."""
+        where = "entropy tables" if isinstance(source, bytes) else str(source)
+        try:
+            data = source if isinstance(source, bytes) else Path(source).read_bytes()
+            arrays = _read(data)
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+            zipfile.BadZipFile,
+        ) as error:
+            raise CodecError(
+                f"{where}: cannot be read as .npz ({error}); restore or re-export the bundle"
+            ) from error
+        return cls(**arrays)
+
+
+def _read(data: bytes) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+        if size > 2 * _MAX_FILE + _MAX_ENTRIES:
+            raise ValueError(f"unpacks to {size} bytes")
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        if int(archive["format"]) != FORMAT:
+            raise ValueError(f"format {int(archive['format'])}, not {FORMAT}")
+        return {field.name: archive[field.name] for field in fields(EntropyTables)}
+
+
+def _arrays(tables: EntropyTables) -> dict[str, np.ndarray]:
+    return {field.name: getattr(tables, field.name) for field in fields(tables)}
+
+
+_TYPES = {
+    "layers": (np.int32, 1), "sizes": (np.int16, 1), "symbols": (np.int16, 2), "reference": (np.int16, 1),
+    "reference_thresholds": (np.int16, 2), "neighbour_thresholds": (np.int16, 2), "frequencies": (np.uint16, 3),
+}  # fmt: skip
+
+
+def _check(tables: EntropyTables) -> None:
+    """Raise CodecError unless a coder can rely on every array."""
+    for name, (dtype, rank) in _TYPES.items():
+        array = getattr(tables, name)
+        _demand(array.dtype == dtype and array.ndim == rank, f"{name} is {array.dtype} of rank {array.ndim}")
+        array.flags.writeable = False
+    channels, levels = len(tables.sizes), tables.reference_levels * (2 * tables.neighbour_levels + 1)
+    _demand(0 < channels <= MAX_CHANNELS, f"{channels} channels")
+    _demand(0 < len(tables.layers) <= MAX_LAYERS and (tables.layers > 0).all(), f"layers {tables.layers}")
+    _demand(int(tables.layers.sum()) == channels, f"layers add up to {tables.layers.sum()}, not {channels}")
+    values = tables.symbols.shape[1]
+    _demand(
+        tables.frequencies.shape == (channels, levels, values + 1), f"frequencies {tables.frequencies.shape}"
+    )
+    _demand(tables.frequencies.size <= _MAX_ENTRIES and values <= 256, "too many frequencies")
+    for name in ("symbols", "reference", "reference_thresholds", "neighbour_thresholds"):
+        _demand(len(getattr(tables, name)) == channels, f"{name} is not for {channels} channels")
+    _demand(bool(((tables.sizes > 0) & (tables.sizes <= values)).all()), "an alphabet is empty or too long")
+    _demand(bool((np.abs(tables.symbols.astype(np.int32)) <= 128).all()), "symbols out of range")
+    _check_rows(tables)
+    _check_references(tables)
+
+
+def _check_rows(tables: EntropyTables) -> None:
+    used = np.arange(tables.frequencies.shape[2]) <= tables.sizes[:, None]  # the escape included
+    _demand(
+        bool(((tables.frequencies > 0) == used[:, None]).all()), "a frequency is zero, or set for no symbol"
+    )
+    _demand(
+        bool((tables.frequencies.sum(axis=2, dtype=np.int64) == TOTAL).all()),
+        f"a row does not sum to {TOTAL}",
+    )
+    for values, size in zip(tables.symbols, tables.sizes):
+        alphabet = values[:size]
+        _demand(
+            len(np.unique(alphabet)) == size and alphabet.max() <= 127, "an alphabet repeats or exceeds int8"
+        )
+
+
+def _check_references(tables: EntropyTables) -> None:
+    first = 0
+    for k, count in enumerate(tables.layers):
+        own = tables.reference[first : first + count]
+        known = ((own >= 0) & (own < first)) | (own == tables.channels + k)
+        _demand(bool(known.all()), f"layer {k} refers to a plane that is not known before it")
+        first += int(count)
+    for name in ("reference_thresholds", "neighbour_thresholds"):
+        _demand(
+            bool((np.diff(getattr(tables, name).astype(np.int32), axis=1) >= 0).all()),
+            f"{name} do not ascend",
+        )
+
+
+def _demand(good: bool | np.bool_, what: str) -> None:
+    if not good:
+        raise CodecError(f"entropy tables: {what}; restore or re-export the bundle")
+
+
+def layer_slices(layers: Sequence[int]) -> list[slice]:
+    """The channels of each layer."""
+    ends = np.cumsum([int(n) for n in layers])
+    return [slice(int(end) - int(n), int(end)) for n, end in zip(layers, ends)]

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every task as data, so that other code loops over tasks and never asks which one it has.
+
+A network's output becomes a *result*: labels uint8 [h, w] (segmentation), metres float32 [h, w] (depth) or
+probabilities float32 [K] (classification). Results are what meters compare.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nepi_ros.tasks import classification, depth, segmentation
+from nepi_ros.tasks.masks import TASKS
+from nepi_ros.tasks.meters import IouMeter, Meter, ShareMeter
+from nepi_ros.tasks.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class Task:
+    """How to treat one task.
+
+    `output` and `rank` are the name and number of dimensions of its network's output (batch included);
+    `channels(spec)` is the size of that output's second dimension. `result(output, size, spec)` turns one
+    frame's output (no batch dimension) into a result of `size` = (width, height); tasks without pixels ignore it.
+    `agreement(spec)` meters results against the results of the untouched frame, `accuracy(spec)` against truth
+    (labels uint8 [h, w]; metres [h, w]; class index [] respectively); `metric` names the latter.
+    """
+
+    name: str
+    output: str
+    rank: int
+    channels: Callable[[TaskSpec], int]
+    result: Callable[[np.ndarray, tuple[int, int], TaskSpec], np.ndarray]
+    agreement: Callable[[TaskSpec], Meter]
+    accuracy: Callable[[TaskSpec], Meter]
+    metric: str
+    dense: bool
+
+
+def _labels(output: np.ndarray, size: tuple[int, int], spec: TaskSpec) -> np.ndarray:
+    return segmentation.labels(output, size)
+
+
+def _metres(output: np.ndarray, size: tuple[int, int], spec: TaskSpec) -> np.ndarray:
+    metres = depth.resize(output[0], size)
+    return np.clip(metres, spec.min_m, spec.max_m) if spec.max_m > 0 else metres
+
+
+def _probabilities(output: np.ndarray, size: tuple[int, int], spec: TaskSpec) -> np.ndarray:
+    return classification.probabilities(output)
+
+
+def _same_pixels(a: np.ndarray, b: np.ndarray) -> tuple[int, int]:
+    return int((a == b).sum()), a.size
+
+
+def _same_class(a: np.ndarray, b: np.ndarray) -> tuple[int, int]:
+    return int(a.argmax() == b.argmax()), 1
+
+
+def _right_class(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
+    known = 0 <= int(truth) < result.size  # a negative or unknown class is no truth
+    return (int(result.argmax() == int(truth)), 1) if known else (0, 0)
+
+
+_ALL = (
+    Task(
+        name="segmentation", output="logits", rank=4, dense=True, channels=lambda spec: len(spec.classes),
+        result=_labels, agreement=lambda spec: ShareMeter(_same_pixels),
+        accuracy=lambda spec: IouMeter(len(spec.classes)), metric="mean IoU",
+    ),
+    Task(
+        name="depth", output="depth", rank=4, dense=True, channels=lambda spec: 1,
+        result=_metres, agreement=lambda spec: ShareMeter(depth.within),
+        accuracy=lambda spec: ShareMeter(depth.within), metric="delta-1",
+    ),
+    Task(
+        name="classification", output="logits", rank=2, dense=False, channels=lambda spec: len(spec.classes),
+        result=_probabilities, agreement=lambda spec: ShareMeter(_same_class),
+        accuracy=lambda spec: ShareMeter(_right_class), metric="accuracy",
+    ),
+)  # fmt: skip
+
+REGISTRY: dict[str, Task] = {task.name: task for task in _ALL}
+assert tuple(REGISTRY) == TASKS

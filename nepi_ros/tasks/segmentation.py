@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segmentation: class ids per pixel, and how far two label images agree."""
+
+import numpy as np
+
+from nepi_ros.tasks.resample import bilinear
+
+IGNORED = 255
+
+
+def labels(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Class ids uint8 [height, width] at `size` = (width, height) from logits float32 [C, h, w].
+
+    The logits are upsampled, then the largest wins: edges are smoother than those of upsampled labels.
+    """
+    return bilinear(logits, size).argmax(axis=0).astype(np.uint8)
+
+
+class ConfusionMatrix:
+    """Counts pixels by true and predicted class over any number of images."""
+
+    def __init__(self, classes: int, ignore: int = IGNORED) -> None:
+        self.counts = np.zeros((classes, classes), np.int64)  # [truth, prediction]
+        self._ignore = ignore
+
+    def add(self, prediction: np.ndarray, truth: np.ndarray) -> None:
+        """Count two label images of one shape; true pixels `ignore` or outside the classes do not count.
+
+        A prediction outside the classes counts as wrong. Raises ValueError when the shapes differ.
+        """
+        if prediction.shape != truth.shape:
+            raise ValueError(f"prediction has shape {prediction.shape}, truth {truth.shape}")
+        classes = len(self.counts)
+        valid = (truth != self._ignore) & (truth < classes) & (truth >= 0)
+        true, predicted = truth[valid].astype(np.int64), prediction[valid].astype(np.int64)
+        outside = (predicted < 0) | (predicted >= classes)
+        predicted[outside] = (true[outside] + 1) % classes
+        self.counts += np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+    def iou(self) -> np.ndarray:
+        """Intersection over union per class, float64 [C]; NaN for classes neither seen nor predicted."""
+        hits = np.diag(self.counts)
+        union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - hits
+        return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
+
+    def mean_iou(self) -> float:
+        """Mean of `iou` over the classes that occur in the truth; NaN without any."""
+        present = self.counts.sum(axis=1) > 0
+        return float(self.iou()[present].mean()) if present.any() else float("nan")
+
+
+def mean_iou(prediction: np.ndarray, truth: np.ndarray, classes: int, ignore: int = IGNORED) -> float:
+    """Mean intersection over union of one pair (or stack) of label images; see ConfusionMatrix."""
+    matrix = ConfusionMatrix(classes, ignore)
+    matrix.add(prediction, truth)
+    return matrix.mean_iou()
+
+
+def agreement(a: np.ndarray, b: np.ndarray) -> float:
+    """Share of pixels with equal labels, 0 to 1; NaN for empty images."""
+    return float(np.mean(a == b)) if a.size else float("nan")

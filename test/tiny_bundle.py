@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real bundle in well under a second: a block-cosine encoder and decoder, and three networks of a layer or two.
+
+What a large bundle does, this one does: a longer prefix gives a better picture, the tables are fitted to latents,
+the profile is measured. No torch.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from nepi_ros.bundle import Bundle
+from nepi_ros.bundle_writer import write_bundle
+from nepi_ros.codec import fit_tables
+from nepi_ros.codec.sessions import Network
+from nepi_ros.measure import MeasuredFrame, measure_profile
+from nepi_ros.profile import Profile
+from nepi_ros.tasks import TASKS
+
+BLOCK = 8
+LAYERS = (1, 2, 2, 3, 3, 3)
+CHANNELS = sum(LAYERS)
+CLASSES = ("floor", "wall", "door", "shelf")
+PLACES = ("hall", "office", "store", "dock", "lab")
+_STEP = 0.06  # quantisation step of a coefficient, of pixels 0 to 1
+_OPSET = 17
+_YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
+
+
+def tiny_frames(count: int, width: int = 160, height: int = 120, seed: int = 0) -> np.ndarray:
+    """Smooth coloured scenes with moving boxes and a little noise: uint8 [count, height, width, 3]."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / max(width, height)
+    frames = np.empty((count, height, width, 3), np.float32)
+    for frame in frames:
+        colours = random.uniform(0.1, 0.9, (3, 3)).astype(np.float32)
+        frame[:] = (
+            colours[0] + (colours[1] - colours[0]) * x[..., None] + 0.4 * (colours[2] - 0.5) * y[..., None]
+        )
+        for _ in range(4):
+            left, top = random.integers(0, width - 8), random.integers(0, height - 8)
+            across, down = random.integers(8, max(width // 3, 9)), random.integers(8, max(height // 3, 9))
+            frame[top : top + down, left : left + across] = random.uniform(0, 1, 3)
+        frame += random.normal(0, 0.01, frame.shape)
+    return (frames.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def make_tiny_bundle(
+    path: str | Path,
+    *,
+    width: int = 160,
+    height: int = 120,
+    name: str = "tiny",
+    seed: int = 0,
+    tasks: Sequence[str] = TASKS,
+) -> Bundle:
+    """Write a bundle for `width` x `height` images (multiples of 8) to `path` and load it.
+
+    Another `name` or `seed` gives another id; equal arguments give equal bundles.
+    """
+    if width % BLOCK or height % BLOCK:
+        raise ValueError(f"{width} x {height} is not in whole blocks of {BLOCK} pixels")
+    basis, random = _basis(), np.random.default_rng(seed)
+    networks = {
+        "segmentation": _segmentation(random),
+        "depth": _depth(random),
+        "classification": _classification(random),
+    }
+    encoder = _encoder(basis)
+    frames = tiny_frames(10, width, height, seed)
+    latents = _latents(encoder, frames, Path(path))
+    metadata = {
+        "name": name,
+        "created": "2024-01-01T00:00:00+00:00",
+        "input": {"width": width, "height": height},
+        "latent": {"channels": CHANNELS, "height": height // BLOCK, "width": width // BLOCK},
+        "layers": list(LAYERS),
+        "tasks": {task: {"network": f"{task}.onnx", **_TASKS[task]} for task in TASKS if task in tasks},
+        "profile": Profile((0.0,) * len(LAYERS), {task: (0.0,) * len(LAYERS) for task in tasks}).to_json(),
+    }
+    files = {"encoder.onnx": encoder, "decoder.onnx": _decoder(basis)}
+    files |= {f"{task}.onnx": networks[task] for task in tasks}
+    files |= {"entropy.npz": fit_tables(latents, LAYERS).to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
+    draft = write_bundle(path, metadata, files)
+    metadata["profile"] = measure_profile(draft, _measured(frames[:4], draft)).to_json()
+    return write_bundle(path, metadata, files)
+
+
+_TASKS = {
+    "segmentation": {
+        "classes": list(CLASSES),
+        "palette": [[90, 90, 90], [200, 180, 140], [160, 60, 40], [40, 90, 180]],
+    },
+    "depth": {"min_m": 0.2, "max_m": 10.0},
+    "classification": {"classes": list(PLACES)},
+}
+
+
+def _measured(frames: np.ndarray, bundle: Bundle) -> list[MeasuredFrame]:
+    truth = {"classification": np.array(1)} if "classification" in bundle.tasks else {}
+    return [MeasuredFrame(frame, truth) for frame in frames]
+
+
+def _latents(encoder: bytes, frames: np.ndarray, path: Path) -> np.ndarray:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.parent / f".{path.name}.encoder.onnx"
+    file.write_bytes(encoder)
+    try:
+        shape = (CHANNELS, frames.shape[1] // BLOCK, frames.shape[2] // BLOCK)
+        network = Network(file, ("image", np.uint8, frames.shape[1:]), ("latent", np.int8, shape))
+        return network.run(frames)
+    finally:
+        file.unlink()
+
+
+def _basis() -> np.ndarray:
+    """Orthonormal patterns float32 [CHANNELS, 3, BLOCK, BLOCK]: low cosines of luma, means of both chromas."""
+    k, x = np.mgrid[0:BLOCK, 0:BLOCK]
+    cosines = np.cos(np.pi * (2 * x + 1) * k / (2 * BLOCK)) * np.where(
+        k == 0, np.sqrt(1 / BLOCK), np.sqrt(2 / BLOCK)
+    )
+    colours, _ = np.linalg.qr(_YCC.T)
+    wanted = [(0, 0, 0), (1, 0, 0), (2, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (0, 0, 2), (0, 2, 0)]
+    wanted += [(1, 0, 1), (1, 1, 0), (2, 0, 1), (2, 1, 0), (0, 1, 2), (0, 2, 1)]
+    patterns = [np.einsum("c,y,x->cyx", colours[:, c], cosines[v], cosines[u]) for c, v, u in wanted]
+    return np.stack(patterns).astype(np.float32)
+
+
+def _encoder(basis: np.ndarray) -> bytes:
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Sub", ["planes", "grey"], ["centred"]),
+        helper.make_node("Conv", ["centred", "basis"], ["coefficients"], strides=[BLOCK, BLOCK]),
+        helper.make_node("Round", ["coefficients"], ["rounded"]),
+        helper.make_node("Clip", ["rounded", "low", "high"], ["clipped"]),
+        helper.make_node("Cast", ["clipped"], ["latent"], to=TensorProto.INT8),
+    ]
+    constants = {"grey": 127.5, "basis": basis / (255 * _STEP), "low": -127, "high": 127}
+    source, result = (
+        ("image", TensorProto.UINT8, ["N", "H", "W", 3]),
+        ("latent", TensorProto.INT8, ["N", CHANNELS, "h", "w"]),
+    )
+    return _model(nodes, constants, source, result)
+
+
+def _decoder(basis: np.ndarray) -> bytes:
+    nodes = [
+        helper.make_node("Cast", ["latent"], ["coefficients"], to=TensorProto.FLOAT),
+        helper.make_node(
+            "ConvTranspose", ["coefficients", "basis", "grey"], ["pixels"], strides=[BLOCK, BLOCK]
+        ),
+        helper.make_node("Clip", ["pixels", "low", "high"], ["image"]),
+    ]
+    constants = {"basis": basis * _STEP, "grey": [0.5] * 3, "low": 0, "high": 1}
+    source = ("latent", TensorProto.INT8, ["N", CHANNELS, "h", "w"])
+    return _model(nodes, constants, source, ("image", TensorProto.FLOAT, ["N", 3, "H", "W"]))
+
+
+def _segmentation(random: np.random.Generator) -> bytes:
+    """Each quarter-size pixel goes to the nearest of four colours."""
+    colours = random.uniform(0.2, 0.8, (len(CLASSES), 3))
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Conv", ["small", "weight", "bias"], ["logits"]),
+    ]
+    constants = {"weight": 20 * colours[:, :, None, None], "bias": -10 * (colours**2).sum(axis=1)}
+    return _model(nodes, constants, _IMAGE, ("logits", TensorProto.FLOAT, ["N", len(CLASSES), "h", "w"]))
+
+
+def _depth(random: np.random.Generator) -> bytes:
+    """The brighter, the nearer: 1 to 6 metres."""
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Conv", ["small", "weight", "bias"], ["near"]),
+        helper.make_node("Relu", ["near"], ["depth"]),
+    ]
+    constants = {"weight": -random.dirichlet([9, 9, 9])[None, :, None, None] * 5, "bias": [6.0]}
+    return _model(nodes, constants, _IMAGE, ("depth", TensorProto.FLOAT, ["N", 1, "h", "w"]))
+
+
+def _classification(random: np.random.Generator) -> bytes:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["colour"]),
+        helper.make_node("Gemm", ["colour", "weight", "bias"], ["logits"]),
+    ]
+    constants = {"weight": random.normal(0, 8, (3, len(PLACES))), "bias": random.normal(0, 1, len(PLACES))}
+    return _model(nodes, constants, _IMAGE, ("logits", TensorProto.FLOAT, ["N", len(PLACES)]))
+
+
+_IMAGE = ("image", TensorProto.FLOAT, ["N", 3, "H", "W"])
+
+
+def _model(nodes: list, constants: dict, source: tuple, result: tuple) -> bytes:
+    tensors = [
+        numpy_helper.from_array(np.asarray(value, np.float32), key) for key, value in constants.items()
+    ]
+    ports = [helper.make_tensor_value_info(*port) for port in (source, result)]
+    graph = helper.make_graph(nodes, "tiny", ports[:1], ports[1:], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
