@@ -1,30 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bundles: folders with everything robot and edge must agree on, read and verified.
+"""Bundles: folders with everything robot and edge must agree on. Read and verify, find, write.
 
 Files in the folder that bundle.json does not list (a README, training logs) are never read and do no harm.
 """
 
-import hashlib
+import datetime
 import json
 import os
-import re
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nepi_ros.bundle_files import (
+    FORMAT,
+    METADATA,
+    RESTORE,
+    checked_name,
+    file_hash,
+    identity,
+    read_metadata,
+    verify_files,
+)
 from nepi_ros.codec.entropy import EntropyTables, LayeredCoder
 from nepi_ros.errors import BundleError, CodecError
 from nepi_ros.profile import Profile
 from nepi_ros.tasks import REGISTRY, TASKS, TaskSpec, task_mask
-
-FORMAT = 1
-METADATA = "bundle.json"
-REQUIRED = ("encoder.onnx", "decoder.onnx", "entropy.npz")
-MAX_FILE = 512 << 20
-_MAX_METADATA = 1 << 20
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-_RESTORE = "restore it from where the bundle came from, or train and export the bundle again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +52,12 @@ class Bundle:
         Raises BundleError naming the file and what to do.
         """
         path = Path(path)
-        metadata = _read_metadata(path / METADATA)
+        metadata = read_metadata(path / METADATA)
         try:
-            _verify_files(path, metadata["files"])
+            verify_files(path, metadata["files"])
             return _parse(path, metadata)
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise BundleError(f"{path / METADATA}: misses or garbles {error}; {_RESTORE}") from error
+            raise BundleError(f"{path / METADATA}: misses or garbles {error}; {RESTORE}") from error
 
     @property
     def task_mask(self) -> int:
@@ -69,61 +72,6 @@ class Bundle:
     def coder(self) -> LayeredCoder:
         """A new entropy coder for this bundle's latents."""
         return LayeredCoder(self.tables, self.layers, self.latent_shape)
-
-
-def identity(metadata: Mapping[str, Any]) -> str:
-    """A bundle's id, 16 hex digits: the hash of its metadata (and by the hashes therein of its files)."""
-    canonical = json.dumps(
-        {k: v for k, v in metadata.items() if k != "id"}, sort_keys=True, separators=(",", ":")
-    )
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-def checked_name(name: Any) -> str:
-    """A file name of a bundle: no folders, nothing hidden. Raises BundleError otherwise."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name == METADATA:
-        raise BundleError(
-            f"{name!r} is no name for a file of a bundle; use letters, digits, dot, dash and underscore"
-        )
-    return name
-
-
-def _read_metadata(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MAX_METADATA:
-            raise BundleError(f"{path}: larger than {_MAX_METADATA} bytes; {_RESTORE}")
-        metadata = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise BundleError(
-            f"{path}: cannot be read ({error.strerror}); is this the folder of a bundle?"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not JSON ({error}); {_RESTORE}") from error
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        found = metadata.get("format") if isinstance(metadata, dict) else None
-        raise BundleError(f"{path}: format {found!r}, this version reads {FORMAT}; use a matching nepi_ros")
-    if metadata.get("id") != identity(metadata):
-        raise BundleError(f"{path}: its content does not match its id; {_RESTORE}")
-    return metadata
-
-
-def _verify_files(path: Path, files: Mapping[str, str]) -> None:
-    for name in REQUIRED:
-        if name not in files:
-            raise BundleError(f"{path / METADATA}: lists no {name}; {_RESTORE}")
-    for name, expected in files.items():
-        if file_hash(path / checked_name(name)) != expected:
-            raise BundleError(f"{path / name}: content does not match its hash in {METADATA}; {_RESTORE}")
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hex. Raises BundleError when it is missing or larger than MAX_FILE."""
-    try:
-        if path.stat().st_size > MAX_FILE:
-            raise BundleError(f"{path}: larger than {MAX_FILE} bytes")
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror}); {_RESTORE}") from error
 
 
 def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
@@ -145,7 +93,7 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
     try:
         profile = Profile.from_json(metadata["profile"], len(layers), tasks)
     except BundleError as error:
-        raise BundleError(f"{where}: {error}; {_RESTORE}") from None
+        raise BundleError(f"{where}: {error}; {RESTORE}") from None
     return Bundle(
         path=path,
         name=str(metadata["name"]),
@@ -184,7 +132,7 @@ def _task(name: str, entry: Mapping[str, Any], files: Mapping[str, str], where: 
         max_m=float(entry.get("max_m", 0.0)),
     )
     if spec.network not in files:
-        raise BundleError(f"{where}: lists no {spec.network}, the network of {name}; {_RESTORE}")
+        raise BundleError(f"{where}: lists no {spec.network}, the network of {name}; {RESTORE}")
     if not 1 <= REGISTRY[name].channels(spec) <= 255:
         raise BundleError(f"{where}: {name} needs 1 to 255 classes, has {len(spec.classes)}")
     if name == "segmentation" and (
@@ -234,3 +182,56 @@ def model_folders() -> list[Path]:
     return [p / "share" / "nepi_ros" / "models" for p in prefixes] + [
         Path(__file__).resolve().parents[1] / "models"
     ]
+
+
+def write_bundle(path: str | Path, metadata: Mapping[str, Any], files: Mapping[str, bytes | Path]) -> Bundle:
+    """Make the bundle folder `path` from `metadata` (as in bundle.json) and `files` (name to content or source).
+
+    `format`, `files`, `id` and a missing `created` are filled in. The bundle is verified before it takes the
+    place of a former bundle at `path`; any other folder there is left alone. Returns the loaded bundle.
+    Raises BundleError when the metadata or files make no bundle.
+    """
+    path = Path(path)
+    if path.exists() and not (path / METADATA).is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise BundleError(f"{path}: exists and is no bundle; give another path or remove it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        _fill(draft, metadata, files)
+        Bundle.load(draft)
+        os.chmod(draft, 0o755)  # mkdtemp makes it private; bundles are installed for everybody
+        _take_place(draft, path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Bundle.load(path)
+
+
+def _fill(draft: Path, metadata: Mapping[str, Any], files: Mapping[str, bytes | Path]) -> None:
+    for name, content in files.items():
+        target = draft / checked_name(name)
+        if isinstance(content, bytes):
+            target.write_bytes(content)
+        else:
+            shutil.copyfile(content, target)
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    whole = {
+        "created": now,
+        **metadata,
+        "format": FORMAT,
+        "files": {name: file_hash(draft / name) for name in files},
+    }
+    whole["id"] = identity(whole)
+    (draft / METADATA).write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
+def _take_place(draft: Path, path: Path) -> None:
+    """Rename `draft` to `path`; a former folder there goes only once the new one is in place."""
+    if not path.exists():
+        draft.rename(path)
+        return
+    former = Path(tempfile.mkdtemp(prefix=f".{path.name}.former.", dir=path.parent))
+    try:
+        path.rename(former / path.name)
+        draft.rename(path)
+    finally:
+        shutil.rmtree(former, ignore_errors=True)

@@ -12,13 +12,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from nepi_ros.bundle import Bundle
-from nepi_ros.bundle_writer import write_bundle
-from nepi_ros.codec import fit_tables
+from nepi_ros.bundle import Bundle, write_bundle
+from nepi_ros.codec import Decoder, Encoder, TargetNetworks, fit_tables, packed_size, untouched
 from nepi_ros.codec.sessions import Network
-from nepi_ros.measure import MeasuredFrame, measure_profile
 from nepi_ros.profile import Profile
-from nepi_ros.tasks import TASKS
+from nepi_ros.tasks import REGISTRY, TASKS
 
 BLOCK = 8
 LAYERS = (1, 2, 2, 3, 3, 3)
@@ -85,7 +83,7 @@ def make_tiny_bundle(
     files |= {f"{task}.onnx": networks[task] for task in tasks}
     files |= {"entropy.npz": fit_tables(latents, LAYERS).to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
     draft = write_bundle(path, metadata, files)
-    metadata["profile"] = measure_profile(draft, _measured(frames[:4], draft)).to_json()
+    metadata["profile"] = _profile(draft, frames[:4]).to_json()
     return write_bundle(path, metadata, files)
 
 
@@ -99,9 +97,22 @@ _TASKS = {
 }
 
 
-def _measured(frames: np.ndarray, bundle: Bundle) -> list[MeasuredFrame]:
-    truth = {"classification": np.array(1)} if "classification" in bundle.tasks else {}
-    return [MeasuredFrame(frame, truth) for frame in frames]
+def _profile(bundle: Bundle, frames: np.ndarray) -> Profile:
+    """Agreement with the untouched frames, and bytes, of every prefix; no truth, so no accuracy."""
+    encoder, decoder, targets = Encoder(bundle), Decoder(bundle), TargetNetworks(bundle, bundle.tasks)
+    own, encoded = targets.run(untouched(frames)), [encoder.encode(frame) for frame in frames]
+    sizes, agreement = [], {task: [] for task in bundle.tasks}
+    for k in range(1, len(bundle.layers) + 1):
+        sizes.append(float(np.mean([packed_size(frame.streams[:k]) for frame in encoded])))
+        outputs = targets.run(decoder.decode([frame.streams[:k] for frame in encoded]))
+        for task, spec in bundle.tasks.items():
+            entry, meter = REGISTRY[task], REGISTRY[task].agreement(spec)
+            for got, wanted in zip(outputs[task], own[task], strict=True):
+                meter.add(*(entry.result(output, bundle.input_size, spec) for output in (got, wanted)))
+            agreement[task].append(meter.value())
+    return Profile(
+        tuple(sizes), {task: tuple(curve) for task, curve in agreement.items()}, frames=len(frames)
+    )
 
 
 def _latents(encoder: bytes, frames: np.ndarray, path: Path) -> np.ndarray:
