@@ -53,11 +53,12 @@ def generate(prefix: Path, build: Path, log: Path) -> None:
         "cmake", "-S", str(SOURCE), "-B", str(build), "-G", "Ninja",
         f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_INSTALL_PREFIX={prefix}",
         f"-DPython3_EXECUTABLE={sys.executable}",
-        # The checkout's own Python modules are used where they lie.
-        "-DNEPI_ROS_MESSAGES_ONLY=ON", "-DBUILD_TESTING=OFF",
+        "-DBUILD_TESTING=OFF",
     ]  # fmt: skip
+    # Of the installation only the messages: the checkout's own Python modules are used where they lie.
+    install = ["cmake", "--install", str(build), "--component", "Unspecified"]
     with log.open("w") as output:
-        for command in (configure, ["cmake", "--build", str(build)], ["cmake", "--install", str(build)]):
+        for command in (configure, ["cmake", "--build", str(build)], install):
             subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=True)
     _give_way_to_the_checkout(Path(sysconfig.get_path("platlib")))
 
