@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JPEG and PNG data to pixels, with the size known before a byte is decoded."""
+
+from __future__ import annotations
+
+import struct
+
+import cv2
+import numpy as np
+
+from nepi_ros.errors import ImageError
+
+MAX_SIDE = 16384
+"""Largest width and height of an image, in pixels."""
+MAX_PIXELS = 1 << 26
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+# Start-of-frame markers; C4, C8 and CC in between mean something else.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def decode(data: bytes | memoryview | np.ndarray, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
+    """Pixels of a JPEG or PNG file as cv2.imdecode gives them: [H, W] or [H, W, C], colours in BGR order.
+
+    An orientation stored in the file is ignored: the pixels stay where the camera has them.
+
+    Raises:
+        ImageError: the data is no such file, is damaged, or claims more than MAX_PIXELS.
+    """
+    raw = np.frombuffer(data, np.uint8)
+    width, height = image_size(raw)
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= MAX_PIXELS):
+        raise ImageError(f"compressed image claims {width} x {height} pixels, at most {MAX_PIXELS} are taken")
+    try:
+        image = cv2.imdecode(raw, flags | cv2.IMREAD_IGNORE_ORIENTATION if flags >= 0 else flags)
+    except cv2.error as error:
+        raise ImageError(f"compressed image of {width} x {height}: {error.err}") from error
+    if image is None:
+        raise ImageError(f"compressed image of {width} x {height} is damaged ({raw.size} bytes)")
+    return image
+
+
+def image_size(raw: np.ndarray) -> tuple[int, int]:
+    """Width and height that a JPEG or PNG file, uint8 [bytes], claims.
+
+    Raises:
+        ImageError: it is neither, or ends before it says.
+    """
+    head = raw[:24].tobytes()
+    if head.startswith(_PNG) and len(head) == 24:
+        width, height = struct.unpack(">II", head[16:24])
+        return width, height
+    if head.startswith(_JPEG):
+        return _jpeg_size(raw.data)
+    start = head[:4].hex(" ")
+    raise ImageError(f"compressed image is neither JPEG nor PNG ({raw.size} bytes, beginning {start})")
+
+
+def _jpeg_size(data: memoryview) -> tuple[int, int]:
+    """Walk from segment to segment up to the frame's header (ITU-T T.81, B.1 and B.2.2)."""
+    position = 2
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return width, height
+        # Fill bytes, and markers without a length, are passed over one by one.
+        alone = marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8
+        skip = (1 if marker == 0xFF else 2) if alone else 2 + struct.unpack_from(">H", data, position + 2)[0]
+        position += skip
+    raise ImageError(f"compressed image is a JPEG without a frame header ({len(data)} bytes)")
