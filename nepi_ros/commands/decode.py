@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nepi decode`: epitome files to the results of the target networks, as files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nepi_ros.bundle import Bundle, resolve_bundle
+from nepi_ros.codec import Decoder, TargetNetworks
+from nepi_ros.epitome_file import EpitomeFile
+from nepi_ros.letterbox import Letterbox
+from nepi_ros.tasks import REGISTRY, TASKS
+from nepi_ros.tasks.classification import ranked
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of `nepi decode`."""
+    parser.add_argument("epitomes", nargs="+", type=Path, metavar="EPITOME", help="files that nepi encode wrote")
+    parser.add_argument("-b", "--bundle", default="patrol", help="folder or name (default: %(default)s)")
+    parser.add_argument(
+        "-t", "--tasks", nargs="+", choices=TASKS, metavar="TASK", help=f"some of {', '.join(TASKS)} (default: all)"
+    )
+    parser.add_argument("-l", "--layers", type=int, help="decode only so many layers of each file")
+    parser.add_argument("-o", "--out", type=Path, default=Path("."), help="folder for the results (default: here)")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Decode each file; writes NAME.TASK.png and prints the class."""
+    bundle = Bundle.load(resolve_bundle(arguments.bundle))
+    decoder, targets = Decoder(bundle), TargetNetworks(bundle, arguments.tasks or bundle.tasks)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for path in arguments.epitomes:
+        epitome = EpitomeFile.read(path)
+        epitome.check_bundle(bundle, path)
+        image = decoder.decode([epitome.streams[: arguments.layers]])
+        letterbox = Letterbox((epitome.width, epitome.height), bundle.input_size)
+        _write(arguments.out / path.stem, "decoded", letterbox.crop(_picture(image[0])))
+        for task, output in targets.run(image).items():
+            result = REGISTRY[task].result(output[0], bundle.input_size, bundle.tasks[task])
+            if REGISTRY[task].dense:
+                _write(arguments.out / path.stem, task, _as_image(task, letterbox.crop(result)))
+            else:
+                best = ranked(result, bundle.tasks[task].classes, 3)
+                print(f"{path.stem}: " + ", ".join(f"{name} {score:.2f}" for name, score in best))
+    return 0
+
+
+def _picture(image: np.ndarray) -> np.ndarray:
+    """float32 [3, H, W] RGB as OpenCV's uint8 [H, W, 3] BGR."""
+    return np.ascontiguousarray((image.transpose(1, 2, 0)[..., ::-1].clip(0, 1) * 255).round().astype(np.uint8))
+
+
+def _as_image(task: str, result: np.ndarray) -> np.ndarray:
+    """Class ids stay; metres become 16 bit millimetres, as in ROS's 16UC1 (REP 118)."""
+    return (result.clip(0, 65.535) * 1000).round().astype(np.uint16) if task == "depth" else result
+
+
+def _write(stem: Path, kind: str, image: np.ndarray) -> None:
+    target = stem.with_name(f"{stem.name}.{kind}.png")
+    cv2.imwrite(str(target), image)
+    print(target)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nepi encode`: image files to epitome files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+
+from nepi_ros.bundle import Bundle, resolve_bundle
+from nepi_ros.codec import Encoder
+from nepi_ros.epitome_file import SUFFIX, EpitomeFile
+from nepi_ros.errors import ConfigError, ImageError
+from nepi_ros.letterbox import Letterbox
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of `nepi encode`."""
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="JPEG, PNG, WebP, ...")
+    parser.add_argument("-b", "--bundle", default="patrol", help="folder or name (default: %(default)s)")
+    parser.add_argument("-l", "--layers", type=int, help="how many layers, fewer is smaller (default: all)")
+    parser.add_argument("-o", "--out", type=Path, default=Path("."), help="folder for NAME.epitome (default: here)")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Encode each image; prints a line for each."""
+    bundle = Bundle.load(resolve_bundle(arguments.bundle))
+    if arguments.layers is not None and not 1 <= arguments.layers <= len(bundle.layers):
+        raise ConfigError(f"--layers {arguments.layers}: bundle {bundle.name} has 1 to {len(bundle.layers)} layers")
+    encoder = Encoder(bundle)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for image in arguments.images:
+        target = arguments.out / f"{image.stem}{SUFFIX}"
+        epitome = _encode(image, bundle, encoder, arguments.layers)
+        size = epitome.write(target)
+        print(f"{target}  {len(epitome.streams)} layers, {size} bytes; {image.name} has {image.stat().st_size}")
+    return 0
+
+
+def _encode(path: Path, bundle: Bundle, encoder: Encoder, layers: int | None) -> EpitomeFile:
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise ImageError(f"{path}: not a readable image")
+    height, width = pixels.shape[:2]
+    letterbox = Letterbox((width, height), bundle.input_size)
+    frame = encoder.encode(letterbox.apply(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)), layers)
+    return EpitomeFile(bundle.id, width, height, tuple(frame.streams))

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One frame's epitome as a file: what an Epitome message says of it, without a clock and without ROS.
+
+The first line is JSON, so that `head -1` shows what the file is; the layers follow, packed as in the message.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from nepi_ros.bundle import Bundle
+from nepi_ros.codec import ForeignBundleError, pack, unpack
+from nepi_ros.errors import CodecError
+
+SUFFIX = ".epitome"
+_FORMAT = 1
+_MAX_LINE = 1024
+_NOT_ONE = "is not an epitome file, or it was cut or changed; make it again with: nepi encode"
+
+
+@dataclass(frozen=True)
+class EpitomeFile:
+    """Layers of one frame, most important first, of a source of `width` by `height` pixels."""
+
+    bundle_id: int
+    width: int
+    height: int
+    streams: tuple[bytes, ...]
+
+    def write(self, path: Path) -> int:
+        """Write the file; returns its size in bytes."""
+        data = pack(self.streams)
+        head = {
+            "nepi_epitome": _FORMAT,
+            "bundle": f"{self.bundle_id:016x}",
+            "width": self.width,
+            "height": self.height,
+            "layers": len(self.streams),
+            "crc32": zlib.crc32(data),
+        }
+        return path.write_bytes(json.dumps(head).encode() + b"\n" + data)
+
+    @classmethod
+    def read(cls, path: Path) -> EpitomeFile:
+        """Read a file. Raises CodecError when it is none or damaged."""
+        try:
+            line, _, data = path.read_bytes().partition(b"\n")
+        except OSError as error:
+            raise CodecError(f"{path}: cannot be read ({error.strerror})") from error
+        try:
+            head = json.loads(line[:_MAX_LINE])
+            sides = int(head["width"]), int(head["height"])
+            sound = head["nepi_epitome"] == _FORMAT and head["crc32"] == zlib.crc32(data) and min(sides) > 0
+            epitome = cls(int(head["bundle"], 16), *sides, tuple(unpack(data, int(head["layers"]))))
+        except (ValueError, KeyError, TypeError, CodecError) as error:
+            raise CodecError(f"{path}: {_NOT_ONE}") from error
+        if not sound:
+            raise CodecError(f"{path}: {_NOT_ONE}")
+        return epitome
+
+    def check_bundle(self, bundle: Bundle, path: Path) -> None:
+        """Raise ForeignBundleError unless `bundle` made this epitome."""
+        if self.bundle_id != bundle.id:
+            raise ForeignBundleError(
+                f"{path}: made with bundle {self.bundle_id:016x}, not with {bundle.name} ({bundle.id:016x}); "
+                "name its bundle with --bundle"
+            )
