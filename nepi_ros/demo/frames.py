@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frames a demo plays: a folder of the user's, or the built-in patrol drawn beforehand."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from nepi_ros.datasets import FrameSet
+from nepi_ros.demo.observer import fingerprint
+from nepi_ros.errors import ConfigError
+
+PATROL_RATE_HZ = 30.0
+_BLOCK = 20
+
+
+def open_frames(folder: Path, count: int) -> FrameSet:
+    """The first `count` frames of a folder in any layout that FrameSet knows. Raises ConfigError without any."""
+    frame_set = FrameSet.open(folder)
+    if count < len(frame_set):
+        return FrameSet(**{**vars(frame_set), "entries": frame_set.entries[:count]})
+    return frame_set
+
+
+def render_patrol(folder: Path, count: int, rate_hz: float, seed: int, workers: int | None = None) -> FrameSet:
+    """Draw `count` frames of the patrol as a camera of `rate_hz` sees them, into `folder`; what is there is kept.
+
+    They are drawn before they are played, so that casting rays does not compete with the nodes for the processor,
+    and so that truth lies beside them.
+    """
+    step = max(round(PATROL_RATE_HZ / rate_hz), 1)
+    wanted = [index * step for index in range(count)]
+    if not _is_drawn(folder, wanted, seed):
+        _draw(folder, wanted, seed, workers or min(os.cpu_count() or 1, 4))
+    # An earlier, longer or faster run may have left other frames in the folder.
+    frame_set = FrameSet.open(folder)
+    names = {_stem(index) for index in wanted}
+    chosen = tuple(entry for entry in frame_set.entries if entry.name in names)
+    return FrameSet(**{**vars(frame_set), "entries": chosen})
+
+
+def identify(paths: Iterable[Path]) -> dict[int, int]:
+    """Place in the order of `paths` by fingerprint: of the pixels as rgb8 and bgr8, and of the file itself.
+
+    Frames are told by what they show, not by when they came: nothing that is lost on the way shifts the others.
+    """
+    indices: dict[int, int] = {}
+    for index, path in enumerate(paths):
+        data = path.read_bytes()
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise ConfigError(f"{path}: not a readable image")
+        for content in (data, bgr.tobytes(), bgr[..., ::-1].tobytes()):
+            indices.setdefault(fingerprint(content), index)
+    return indices
+
+
+def _stem(index: int) -> str:
+    return f"frame-{index:06d}"
+
+
+def _is_drawn(folder: Path, wanted: Iterable[int], seed: int) -> bool:
+    about = folder / "set.json"
+    if not about.exists() or json.loads(about.read_text()).get("seed") != seed:
+        return False
+    places = (folder / "places.csv").read_text() if (folder / "places.csv").exists() else ""
+    return all(f"{_stem(i)}," in places and (folder / f"{_stem(i)}.color.jpg").exists() for i in wanted)
+
+
+def _draw(folder: Path, wanted: list[int], seed: int, workers: int) -> None:
+    from nepi_ros.scenes.export import write_places
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*"):
+        path.unlink()
+    places: dict[str, int] = {}
+    blocks = [wanted[i : i + _BLOCK] for i in range(0, len(wanted), _BLOCK)]
+    # Spawned, not forked: the parent may have threads.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (folder, seed)) as pool:
+        drawn = as_completed([pool.submit(_draw_block, block) for block in blocks])
+        with tqdm(total=len(wanted), desc="drawing the patrol", unit="frame", leave=False) as progress:
+            for block in drawn:
+                places.update(block.result())
+                progress.update(len(block.result()))
+    # Last, so that an interrupted drawing is not taken for a whole one.
+    write_places(folder / "places.csv", places)
+
+
+def _prepare(folder: Path, seed: int) -> None:
+    """Once per worker: building the rooms takes longer than drawing some frames."""
+    from nepi_ros.scenes import Patrol
+    from nepi_ros.scenes.export import describe
+
+    global _patrol, _folder
+    cv2.setNumThreads(1)
+    _patrol, _folder = Patrol(seed=seed), folder
+    about = folder / "set.json"
+    part = about.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps(describe(_patrol), indent=1) + "\n")
+    part.replace(about)
+
+
+def _draw_block(indices: list[int]) -> Mapping[str, int]:
+    from nepi_ros.scenes.export import write_frame
+
+    places = {}
+    for index in indices:
+        frame = _patrol.frame(index)
+        write_frame(_folder, index, frame)
+        places[_stem(index)] = frame.place
+    return places
