@@ -47,7 +47,9 @@ def main(args: list[str] | None = None) -> int:
     cv2.setNumThreads(1)
     started = time.perf_counter()
     patrol = Patrol(options.width, options.height, options.seed)
-    print(f"building of seed {options.seed}: {patrol.length} frames around, ready in {time.perf_counter() - started:.1f} s")
+    print(
+        f"building of seed {options.seed}: {patrol.length} frames around, ready in {time.perf_counter() - started:.1f} s"
+    )
     if options.benchmark:
         _benchmark(patrol)
         return 0

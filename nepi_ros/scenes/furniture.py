@@ -103,8 +103,12 @@ def bookcase(b: Builder, rng: np.random.Generator, w: float, h: float, tint: Col
             z = 0.08 + row * pitch
             for part in range(2):
                 x = 0.03 + part * (w - 0.06) / 2
-                b.quad((x, 0.055, z), ((w - 0.06) / 2, 0, 0), (0, 0, pitch),
-                       Material(f"{filling}{rng.integers(4)}", _jitter(rng, (0.95, 0.95, 0.95)), 0))
+                b.quad(
+                    (x, 0.055, z),
+                    ((w - 0.06) / 2, 0, 0),
+                    (0, 0, pitch),
+                    Material(f"{filling}{rng.integers(4)}", _jitter(rng, (0.95, 0.95, 0.95)), 0),
+                )
             for level in (z - 0.03, z + pitch / 2 - 0.02):
                 b.box((0.03, 0, level), (w - 0.03, 0.06, level + 0.03), board, bottom=True)
         b.box((0, 0, h - 0.03), (w, 0.06, h), board, bottom=True)
@@ -183,8 +187,12 @@ def crockery(b: Builder, rng: np.random.Generator, x: float, y: float, z: float)
         elif kind == 2:
             b.tube((x, y, z), (x, y, z + 0.17), (0.06, 0.075, 0.075, 0.03), tint, sides=8)
         else:
-            b.box((x - 0.13, y - 0.1, z), (x + 0.13, y + 0.12, z + 0.28), tint,
-                  front=Material(f"instrument{rng.integers(4)}", (0.6, 0.6, 0.62), 0))
+            b.box(
+                (x - 0.13, y - 0.1, z),
+                (x + 0.13, y + 0.12, z + 0.28),
+                tint,
+                front=Material(f"instrument{rng.integers(4)}", (0.6, 0.6, 0.62), 0),
+            )
 
 
 def wall_cupboard(b: Builder, w: float, front: Colour) -> None:
@@ -208,8 +216,12 @@ def fridge(b: Builder, rng: np.random.Generator) -> None:
 def lockers(b: Builder, rng: np.random.Generator, count: int, tint: Colour) -> None:
     with b.labelled(SHELF):
         for index in range(count):
-            b.box((index * 0.4, 0, 0), (index * 0.4 + 0.4, 0.45, 1.8), Material("plain", tint),
-                  front=Material("locker", tint, 0))
+            b.box(
+                (index * 0.4, 0, 0),
+                (index * 0.4 + 0.4, 0.45, 1.8),
+                Material("plain", tint),
+                front=Material("locker", tint, 0),
+            )
 
 
 def sofa(b: Builder, rng: np.random.Generator, w: float, tint: Colour) -> None:
@@ -219,8 +231,14 @@ def sofa(b: Builder, rng: np.random.Generator, w: float, tint: Colour) -> None:
         b.box((0, 0.62, 0.42), (w, 0.85, 0.85), cloth)
         for x in (0, w - 0.18):
             b.box((x, 0.02, 0.08), (x + 0.18, 0.86, 0.62), cloth)
-        for x in np.arange(0.3, w - 0.5, 0.62):
-            b.ball((x + 0.2, 0.5, 0.58), (0.24, 0.1, 0.19), Material("stripes", _jitter(rng, (0.9, 0.75, 0.4), 0.3), 0.3))
+        seats = max(1, round((w - 0.36) / 0.7))
+        for index in range(seats):
+            low = 0.18 + index * (w - 0.36) / seats
+            high = low + (w - 0.36) / seats
+            b.box((low + 0.01, 0.03, 0.42), (high - 0.01, 0.64, 0.5), cloth)
+            if rng.random() < 0.6:
+                cushion = Material("fabric", _jitter(rng, (0.85, 0.72, 0.45), 0.25), 0.3)
+                b.ball(((low + high) / 2, 0.55, 0.64), (0.21, 0.08, 0.17), cushion, sides=10)
 
 
 def plant(b: Builder, rng: np.random.Generator, h: float) -> None:
@@ -231,8 +249,13 @@ def plant(b: Builder, rng: np.random.Generator, h: float) -> None:
         for _ in range(7):
             x, y = rng.uniform(-0.2, 0.2, 2)
             z = rng.uniform(0.5, 1.0) * h
-            b.ball((x, y, z), tuple(rng.uniform(0.12, 0.26, 3)), Material("leaves", _jitter(rng, (0.8, 0.9, 0.75)), 0.4),
-                   rows=4, sides=6)
+            b.ball(
+                (x, y, z),
+                tuple(rng.uniform(0.12, 0.26, 3)),
+                Material("leaves", _jitter(rng, (0.8, 0.9, 0.75)), 0.4),
+                rows=4,
+                sides=6,
+            )
 
 
 def floor_lamp(b: Builder, glow: float = 1.6) -> None:
@@ -244,9 +267,20 @@ def floor_lamp(b: Builder, glow: float = 1.6) -> None:
 
 def television(b: Builder, rng: np.random.Generator) -> None:
     with b.labelled(SHELF):
-        b.box((0, 0.0, 0), (1.7, 0.42, 0.45), Material("wood", (0.4, 0.28, 0.2)), front=Material("cabinet", (0.45, 0.3, 0.22), 0))
+        b.box(
+            (0, 0.0, 0),
+            (1.7, 0.42, 0.45),
+            Material("wood", (0.4, 0.28, 0.2)),
+            front=Material("cabinet", (0.45, 0.3, 0.22), 0),
+        )
     with b.labelled(OBJECT):
-        b.box((0.2, 0.2, 0.5), (1.5, 0.25, 1.25), DARK, front=Material(f"poster{rng.integers(4)}", (1, 1, 1), 0, 0.5), bottom=True)
+        b.box(
+            (0.2, 0.2, 0.5),
+            (1.5, 0.25, 1.25),
+            DARK,
+            front=Material(f"poster{rng.integers(4)}", (1, 1, 1), 0, 0.5),
+            bottom=True,
+        )
         b.box((0.75, 0.2, 0.45), (0.95, 0.3, 0.5), DARK)
 
 
@@ -259,13 +293,22 @@ def instrument_bench(b: Builder, rng: np.random.Generator, w: float) -> None:
             size = rng.uniform(0.3, 0.5)
             tint = _pick(rng, ((0.9, 0.9, 0.88), (0.6, 0.72, 0.78), (0.35, 0.38, 0.42)))
             if rng.random() < 0.75:
-                b.box((x, 0.12, 0.9), (x + size, 0.5, 0.9 + rng.uniform(0.2, 0.5)), Material("plain", tint),
-                      front=Material(f"instrument{rng.integers(4)}", tint, 0))
+                b.box(
+                    (x, 0.12, 0.9),
+                    (x + size, 0.5, 0.9 + rng.uniform(0.2, 0.5)),
+                    Material("plain", tint),
+                    front=Material(f"instrument{rng.integers(4)}", tint, 0),
+                )
             else:
                 for step in range(3):
                     glass = Material("plain", tuple(rng.uniform(0.3, 0.95, 3)))
-                    b.tube((x + 0.1 + 0.12 * step, 0.3, 0.9), (x + 0.1 + 0.12 * step, 0.3, 1.12), (0.06, 0.05, 0.02, 0.02),
-                           glass, sides=7)
+                    b.tube(
+                        (x + 0.1 + 0.12 * step, 0.3, 0.9),
+                        (x + 0.1 + 0.12 * step, 0.3, 1.12),
+                        (0.06, 0.05, 0.02, 0.02),
+                        glass,
+                        sides=7,
+                    )
             x += size + rng.uniform(0.08, 0.3)
 
 

@@ -12,7 +12,8 @@ from nepi_ros.scenes.mesh import Patches
 from nepi_ros.scenes.tracer import Tracer
 
 WIDTH = 2048
-RANGE = 9.0  # metres beyond which a lamp adds nothing visible
+RANGE = 8.0  # metres beyond which a lamp adds nothing visible
+MINIMUM = 1e-4  # share of a lamp's light that is worth a ray
 DIRECTIONS = 40
 BOUNCES = 2
 
@@ -25,6 +26,14 @@ class Lamp:
     points: np.ndarray
     power: np.ndarray
     facing: tuple[float, float, float] | None = (0.0, 0.0, -1.0)
+
+
+@dataclass(frozen=True)
+class Sun:
+    """Sunlight: the direction towards the sun and its light (red, green, blue)."""
+
+    towards: tuple[float, float, float]
+    power: tuple[float, float, float]
 
 
 class LightMap:
@@ -66,7 +75,7 @@ class LightMap:
 
         def blend(a: np.ndarray) -> np.ndarray:
             a = a[self.patch]
-            return ((1 - s) * (1 - t) * a[:, 0] + s * (1 - t) * a[:, 1] + s * t * a[:, 2] + (1 - s) * t * a[:, 3])
+            return (1 - s) * (1 - t) * a[:, 0] + s * (1 - t) * a[:, 1] + s * t * a[:, 2] + (1 - s) * t * a[:, 3]
 
         self.normal = blend(patches.normals)
         self.normal /= np.maximum(np.linalg.norm(self.normal, axis=1, keepdims=True), 1e-6)
@@ -74,8 +83,16 @@ class LightMap:
         self.normal = self.normal.astype(np.float32)
 
 
-def bake(light_map: LightMap, light_uv: np.ndarray, patches: Patches, tracer: Tracer, lamps: list[Lamp],
-         albedo: np.ndarray, ambient: np.ndarray) -> np.ndarray:
+def bake(
+    light_map: LightMap,
+    light_uv: np.ndarray,
+    patches: Patches,
+    tracer: Tracer,
+    lamps: list[Lamp],
+    sun: Sun,
+    albedo: np.ndarray,
+    ambient: np.ndarray,
+) -> np.ndarray:
     """The light map, float32 [height, WIDTH, 3].
 
     Args:
@@ -84,12 +101,15 @@ def bake(light_map: LightMap, light_uv: np.ndarray, patches: Patches, tracer: Tr
         patches: The scene.
         tracer: Rays into the scene; triangles 2 i and 2 i + 1 are patch i.
         lamps: The lamps.
+        sun: The sun, which shines in through patches whose texture is a window.
         albedo: Mean reflectance of every patch [n, 3].
         ambient: Faint light from everywhere (red, green, blue), where a ray meets nothing or a dark corner.
     """
     direct = np.zeros((len(light_map.patch), 3), np.float32)
     for lamp in lamps:
         _add_lamp(direct, light_map, tracer, lamp)
+    glass = np.array([m.texture.startswith("window") for m in patches.materials])
+    _add_sun(direct, light_map, tracer, sun, glass[patches.material])
     sample, patch = _gather_targets(light_map, light_uv, tracer)
     light = direct
     flat = light_map.image.reshape(-1, 3)
@@ -105,23 +125,32 @@ def bake(light_map: LightMap, light_uv: np.ndarray, patches: Patches, tracer: Tr
 
 
 def _add_lamp(direct: np.ndarray, light_map: LightMap, tracer: Tracer, lamp: Lamp) -> None:
+    centre = lamp.points.mean(0).astype(np.float32)
+    close = np.flatnonzero((np.abs(light_map.position - centre) < RANGE + 1).all(1))
+    position, normal = light_map.position[close], light_map.normal[close]
+    facing = None if lamp.facing is None else np.float32(lamp.facing) / np.float32(np.linalg.norm(lamp.facing))
     for point in lamp.points.astype(np.float32):
-        way = point - light_map.position
-        square = (way**2).sum(1)
-        cosine = (way * light_map.normal).sum(1)
-        near = (square < RANGE**2) & (cosine > 0)
-        if lamp.facing is not None:
-            near &= (way @ np.float32(lamp.facing)) < 0
-        near = np.flatnonzero(near)
-        way, square, cosine = way[near], square[near], cosine[near]
+        way = point - position
+        square = np.einsum("ij,ij->i", way, way)
+        factor = np.einsum("ij,ij->i", way, normal)
+        # Lambert's cosine over the square of the distance; lamps fade out smoothly at their range.
         distance = np.sqrt(square)
-        factor = cosine / distance / (square + 0.4)
-        if lamp.facing is not None:
-            factor *= np.maximum(-(way @ np.float32(lamp.facing)) / distance, 0.0)
-        # A lamp fades out smoothly at its range.
-        factor *= np.clip(2 - 2 * distance / RANGE, 0, 1)
-        lit = tracer.visible(light_map.position[near], way)
-        direct[near] += (factor * lit / len(lamp.points))[:, None] * lamp.power.astype(np.float32)
+        factor *= np.clip(2 - 2 * distance / RANGE, 0, 1) / (distance * (square + 0.4))
+        if facing is not None:
+            factor *= np.maximum(-(way @ facing) / distance, 0.0)
+        near = np.flatnonzero(factor > MINIMUM)
+        lit = tracer.visible(position[near], way[near])
+        direct[close[near]] += (factor[near] * lit / len(lamp.points))[:, None] * lamp.power.astype(np.float32)
+
+
+def _add_sun(direct: np.ndarray, light_map: LightMap, tracer: Tracer, sun: Sun, windows: np.ndarray) -> None:
+    """Sunlight reaches what sees the sun through one of the `windows` (bool per patch)."""
+    towards = np.float32(sun.towards) / np.float32(np.linalg.norm(sun.towards))
+    cosine = light_map.normal @ towards
+    facing = np.flatnonzero(cosine > 0)
+    hits = tracer.trace(light_map.position[facing], np.broadcast_to(towards, (len(facing), 3)).copy())
+    lit = windows[hits.triangle // 2] & (hits.triangle >= 0)
+    direct[facing] += (cosine[facing] * lit)[:, None] * np.float32(sun.power)
 
 
 def _gather_targets(light_map: LightMap, light_uv: np.ndarray, tracer: Tracer) -> tuple[np.ndarray, np.ndarray]:
@@ -142,4 +171,3 @@ def _gather_targets(light_map: LightMap, light_uv: np.ndarray, tracer: Tracer) -
         patch[:, index] = np.where(hits.triangle >= 0, hits.triangle // 2, -1)
         pixels[:, index] = np.clip(xy[:, 1], 0, light_map.height - 1) * WIDTH + np.clip(xy[:, 0], 0, WIDTH - 1)
     return pixels, patch
-

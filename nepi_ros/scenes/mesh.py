@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Building surfaces: a scene is a list of four-cornered patches with material, class and place."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,12 +19,14 @@ class Material:
         tint: Factor on the texture (square root of reflectance), red, green, blue.
         size: Metres that one repeat of the texture covers; 0 stretches the texture over each face once.
         emission: Light that the surface itself gives off; 0 for all but lamps, screens and windows.
+        gloss: How polished the surface is: share of Fresnel's reflection that it shows, 0..1.
     """
 
     texture: str = "plain"
     tint: Colour = (0.8, 0.8, 0.8)
     size: float = 1.0
     emission: float = 0.0
+    gloss: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,16 @@ class Builder:
         nodes = np.clip(np.ceil(lengths / self._spacing) + 1, 2, 120)
         self._add(corners[None], np.repeat(normal[None, None], 4, axis=1), uv[None], nodes[None], material)
 
-    def box(self, low: tuple, high: tuple, material: Material, *, front: Material | None = None,
-            top: Material | None = None, bottom: bool = False) -> None:
+    def box(
+        self,
+        low: tuple,
+        high: tuple,
+        material: Material,
+        *,
+        front: Material | None = None,
+        top: Material | None = None,
+        bottom: bool = False,
+    ) -> None:
         """An upright box between two corners; `front` is the face towards -y. The bottom face only on demand."""
         (x0, y0, z0), (x1, y1, z1) = low, high
         dx, dy, dz = x1 - x0, y1 - y0, z1 - z0
@@ -98,6 +108,7 @@ class Builder:
 
     def grid(self, points: np.ndarray, normals: np.ndarray, material: Material) -> None:
         """A curved surface through points [m, n, 3] with outward normals [m, n, 3]."""
+
         def patch(a: np.ndarray) -> np.ndarray:
             quads = np.stack([a[:-1, :-1], a[:-1, 1:], a[1:, 1:], a[1:, :-1]], axis=2)
             return quads.reshape(-1, 4, a.shape[2])
@@ -111,10 +122,19 @@ class Builder:
         corners = patch(points)
         self._add(corners, patch(normals), patch(uv), np.full((len(corners), 2), 2), material)
 
-    def tube(self, start: tuple, end: tuple, radii: tuple[float, ...], material: Material, *, sides: int = 8,
-             flatten: float = 1.0) -> None:
-        """A round body along start -> end whose radius runs through `radii` at even steps; `flatten` scales its
-        second cross direction."""
+    def tube(
+        self,
+        start: tuple,
+        end: tuple,
+        radii: Sequence[float],
+        material: Material,
+        *,
+        sides: int = 8,
+        flatten: float = 1.0,
+        along: np.ndarray | None = None,
+    ) -> None:
+        """A round body along start -> end whose radius runs through `radii`, at the distances `along` or in even
+        steps; `flatten` scales its second cross direction."""
         start, end = np.asarray(start, float), np.asarray(end, float)
         axis = end - start
         length = np.linalg.norm(axis)
@@ -126,7 +146,7 @@ class Builder:
         angle = np.linspace(0, 2 * np.pi, sides + 1)
         ring = np.cos(angle)[:, None] * a + np.sin(angle)[:, None] * b * flatten
         out = np.cos(angle)[:, None] * a * flatten + np.sin(angle)[:, None] * b
-        along = np.linspace(0, length, len(radii))
+        along = np.linspace(0, length, len(radii)) if along is None else along
         radius = np.asarray(radii, float)
         slope = np.gradient(radius, along)
         points = start + along[:, None, None] * axis + radius[:, None, None] * ring
@@ -134,19 +154,31 @@ class Builder:
         normals /= np.linalg.norm(normals, axis=2, keepdims=True)
         self.grid(points, normals, material)
 
-    def ball(self, centre: tuple, radii: tuple[float, float, float], material: Material, *, rows: int = 6,
-             sides: int = 8, low: float = -np.pi / 2, high: float = np.pi / 2) -> None:
+    def ball(
+        self,
+        centre: tuple,
+        radii: tuple[float, float, float],
+        material: Material,
+        *,
+        rows: int = 6,
+        sides: int = 8,
+        low: float = -np.pi / 2,
+        high: float = np.pi / 2,
+    ) -> None:
         """An ellipsoid, or its part between two latitudes."""
-        latitude, longitude = np.meshgrid(np.linspace(low, high, rows + 1), np.linspace(0, 2 * np.pi, sides + 1),
-                                          indexing="ij")
-        unit = np.stack([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude),
-                         np.sin(latitude)], 2)
+        latitude, longitude = np.meshgrid(
+            np.linspace(low, high, rows + 1), np.linspace(0, 2 * np.pi, sides + 1), indexing="ij"
+        )
+        unit = np.stack(
+            [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], 2
+        )
         normals = unit / np.asarray(radii)
         normals /= np.linalg.norm(normals, axis=2, keepdims=True)
         self.grid(np.asarray(centre) + unit * np.asarray(radii), normals, material)
 
-    def _add(self, corners: np.ndarray, normals: np.ndarray, uv: np.ndarray, nodes: np.ndarray,
-             material: Material) -> None:
+    def _add(
+        self, corners: np.ndarray, normals: np.ndarray, uv: np.ndarray, nodes: np.ndarray, material: Material
+    ) -> None:
         index = self._materials.setdefault(material, len(self._materials))
         corners = corners @ self._rotation.T + self._shift
         labels = np.full((len(corners), 3), (index, self._label, self._place))
@@ -155,5 +187,11 @@ class Builder:
     def build(self) -> Patches:
         """Everything collected so far."""
         corners, normals, uv, nodes, labels = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        return Patches(corners.astype(np.float32), normals.astype(np.float32), uv.astype(np.float32),
-                       nodes.astype(np.int32), *labels.T.astype(np.int32), tuple(self._materials))
+        return Patches(
+            corners.astype(np.float32),
+            normals.astype(np.float32),
+            uv.astype(np.float32),
+            nodes.astype(np.int32),
+            *labels.T.astype(np.int32),
+            tuple(self._materials),
+        )

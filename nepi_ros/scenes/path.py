@@ -77,8 +77,10 @@ class Path:
         ahead = self.ground[(at + 0.9 / STEP).astype(int) % len(self.ground)]
         toward = smooth_loop((ahead - xy) / np.linalg.norm(ahead - xy, axis=1, keepdims=True), 0.3 * RATE)
         phase = 2 * np.pi * frames / self.length
-        sway = sum(np.deg2rad(a) * np.sin(phase * round(self.length / RATE / period) + rng.uniform(0, 2 * np.pi))
-                   for a, period in ((11.0, 9.1), (6.0, 5.3)))
+        sway = sum(
+            np.deg2rad(a) * np.sin(phase * round(self.length / RATE / period) + rng.uniform(0, 2 * np.pi))
+            for a, period in ((11.0, 9.1), (6.0, 5.3))
+        )
         yaw = np.arctan2(toward[:, 1], toward[:, 0]) + sway
         steps = round(len(self.ground) * STEP / STRIDE)
         gait = 2 * np.pi * steps * at / len(self.ground)

@@ -76,7 +76,7 @@ class Patrol:
         shape = (self.height, self.width)
         origins, directions = self._renderer.rays(self._camera, pose, self._x, self._y)
         hits = self._renderer.tracer.trace(origins, directions)
-        light = self._renderer.shade(hits, directions, 1 / self.fx).reshape(*shape, 3)
+        light = self._renderer.shade(hits, origins, directions, 1 / self.fx).reshape(*shape, 3)
         light = self._antialias(light, hits, pose)
         depth = np.where(hits.triangle >= 0, hits.distance, np.inf).astype(np.float32)
         light = motion_blur(light, self._flow(pose, index, directions, depth).reshape(*shape, 2))
@@ -100,7 +100,7 @@ class Patrol:
         shifts = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
         xs, ys = (np.concatenate([a + s[axis] for s in shifts]).astype(np.float32) for axis, a in enumerate((x, y)))
         origins, directions = renderer.rays(self._camera, pose, xs, ys)
-        extra = renderer.shade(renderer.tracer.trace(origins, directions), directions, 1 / self.fx)
+        extra = renderer.shade(renderer.tracer.trace(origins, directions), origins, directions, 1 / self.fx)
         light.reshape(-1, 3)[where] = extra.reshape(4, -1, 3).mean(0)
         return light
 
@@ -123,7 +123,9 @@ class Patrol:
         brightness = np.empty(count)
         for slot, index in enumerate(at):
             origins, directions = self._renderer.rays(camera, self.pose(int(index)), x, y)
-            light = self._renderer.shade(self._renderer.tracer.trace(origins, directions), directions, 1 / camera.fx)
+            light = self._renderer.shade(
+                self._renderer.tracer.trace(origins, directions), origins, directions, 1 / camera.fx
+            )
             brightness[slot] = np.log(np.minimum(light, 1.2).mean() + 1e-3)
         spectrum = np.fft.rfft(brightness) * np.exp(-2 * (np.pi * np.fft.rfftfreq(count) * 1.5) ** 2)
         smooth = np.fft.irfft(spectrum, n=count)

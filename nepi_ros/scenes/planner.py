@@ -22,8 +22,9 @@ class Planner:
             the wall as `_wall_frame` runs.
     """
 
-    def __init__(self, left: float, right: float, depth: float, way: np.ndarray,
-                 openings: list[tuple[int, float, float]]):
+    def __init__(
+        self, left: float, right: float, depth: float, way: np.ndarray, openings: list[tuple[int, float, float]]
+    ):
         self.left, self.right, self.depth = left, right, depth
         self._way = way
         self._taken: list[Rectangle] = []
@@ -35,8 +36,12 @@ class Planner:
     def wall_frame(self, wall: int) -> tuple[float, float, float, float]:
         """x, y, yaw of a frame whose x runs along the wall and whose y points into the wall; and the length."""
         w, d = self.right - self.left, self.depth
-        return ((self.right, 0.0, np.pi, w), (self.right, d, -np.pi / 2, d), (self.left, d, 0.0, w),
-                (self.left, 0.0, np.pi / 2, d))[wall]
+        return (
+            (self.right, 0.0, np.pi, w),
+            (self.right, d, -np.pi / 2, d),
+            (self.left, d, 0.0, w),
+            (self.left, 0.0, np.pi / 2, d),
+        )[wall]
 
     def reserve(self, rectangle: Rectangle) -> None:
         """Keeps (x0, y0, x1, y1) free of furniture."""
@@ -49,8 +54,17 @@ class Planner:
         with b.at(x, y):
             build()
 
-    def wall(self, b: Builder, rng: np.random.Generator, w: float, d: float, build: Callable[[], None], *,
-             low: bool = False, keep: float = 0.5) -> bool:
+    def wall(
+        self,
+        b: Builder,
+        rng: np.random.Generator,
+        w: float,
+        d: float,
+        build: Callable[[], None],
+        *,
+        low: bool = False,
+        keep: float = 0.5,
+    ) -> bool:
         """Puts a piece with its back to some wall; `low` pieces may stand below windows. False: no room."""
         for _ in range(TRIES):
             wall = int(rng.integers(4))
@@ -65,15 +79,26 @@ class Planner:
     def corner(self, b: Builder, rng: np.random.Generator, size: float, build: Callable[[], None]) -> bool:
         """Puts a piece centred on its origin into a corner."""
         for wall in rng.permutation(4):
+
             def centred() -> None:
                 with b.at(size / 2, size / 2):
                     build()
+
             if self._place_at_wall(b, int(wall), 0.05, size, size, centred, True, 0.4):
                 return True
         return False
 
-    def free(self, b: Builder, rng: np.random.Generator, w: float, d: float, build: Callable[[], None], *,
-             turn: bool = False, keep: float = 0.5) -> bool:
+    def free(
+        self,
+        b: Builder,
+        rng: np.random.Generator,
+        w: float,
+        d: float,
+        build: Callable[[], None],
+        *,
+        turn: bool = False,
+        keep: float = 0.5,
+    ) -> bool:
         """Puts a piece centred on its origin anywhere on the floor."""
         for _ in range(TRIES):
             x = rng.uniform(self.left + w / 2 + 0.1, self.right - w / 2 - 0.1)
@@ -119,8 +144,9 @@ class Planner:
                 return wall, s
         return None
 
-    def _place_at_wall(self, b: Builder, wall: int, start: float, w: float, d: float, build: Callable[[], None],
-                       low: bool, keep: float) -> bool:
+    def _place_at_wall(
+        self, b: Builder, wall: int, start: float, w: float, d: float, build: Callable[[], None], low: bool, keep: float
+    ) -> bool:
         x, y, yaw, length = self.wall_frame(wall)
         if self._covered(wall, start, start + w, self._on_wall, [[]] * 4 if low else self.windows):
             return False

@@ -12,8 +12,7 @@ from nepi_ros.scenes.textures import SIZE, make_textures
 from nepi_ros.scenes.tracer import Hits, Tracer
 from nepi_ros.scenes.world import World
 
-AMBIENT = np.array([0.035, 0.036, 0.04], np.float32)
-EXTRA = 0.25  # offset in pixels of the additional rays that smooth edges
+AMBIENT = np.array([0.02, 0.021, 0.023], np.float32)
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class Renderer:
         tint = np.array([m.tint for m in patches.materials], np.float32)
         self._texture = np.repeat(texture[patches.material], 2)
         self._tint = np.repeat(tint[patches.material], 2, axis=0) / 255
+        self._gloss = np.repeat(np.array([m.gloss for m in patches.materials], np.float32)[patches.material], 2)
         self.label = np.repeat(patches.label, 2).astype(np.uint8)
         self.place = np.repeat(patches.place, 2).astype(np.uint8)
         self._uv = self.tracer.corner_table(patches.uv)
@@ -61,7 +61,7 @@ class Renderer:
         patches = world.patches
         light_map = LightMap(patches)
         self._light_uv = self.tracer.corner_table(light_map.corner_uv(patches))
-        self._light = bake(light_map, self._light_uv, patches, self.tracer, world.lamps, albedo, AMBIENT)
+        self._light = bake(light_map, self._light_uv, patches, self.tracer, world.lamps, world.sun, albedo, AMBIENT)
 
     def rays(self, camera: Camera, pose: Pose, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Origins and directions float32 [n, 3] of the rays through pixels x, y; a direction is 1 m along the
@@ -73,16 +73,40 @@ class Renderer:
         origins[:] = pose.position
         return origins, directions
 
-    def shade(self, hits: Hits, directions: np.ndarray, pixel: float) -> np.ndarray:
-        """Light float32 [n, 3] from the hit surfaces; `pixel` is a pixel's width at 1 m."""
+    def shade(self, hits: Hits, origins: np.ndarray, directions: np.ndarray, pixel: float) -> np.ndarray:
+        """Light float32 [n, 3] from what the rays hit; `pixel` is a pixel's width at 1 m."""
+        t = hits.triangle
+        normal = np.stack([column[t] for column in self._normal], axis=1)
+        slant = np.einsum("ij,ij->i", normal, directions)
+        light = self._matt(hits, np.abs(slant), pixel)
+        glossy = np.flatnonzero(self._gloss[t] > 0)
+        if len(glossy):
+            light[glossy] += self._mirrored(
+                hits.take(glossy), origins[glossy], directions[glossy], normal[glossy], pixel
+            )
+        return light
+
+    def _matt(self, hits: Hits, slant: np.ndarray, pixel: float) -> np.ndarray:
+        """Light that the hit surfaces scatter; `slant` [n] is direction times normal."""
         t = hits.triangle
         u, v = (c[0][t] + c[1][t] * hits.u + c[2][t] * hits.v for c in self._uv)
-        lx, ly = (c[0][t] + c[1][t] * hits.u + c[2][t] * hits.v for c in self._light_uv)
-        normal = self._normal
-        slant = np.abs(normal[0][t] * directions[:, 0] + normal[1][t] * directions[:, 1] + normal[2][t] * directions[:, 2])
+        x, y = (c[0][t] + c[1][t] * hits.u + c[2][t] * hits.v for c in self._light_uv)
         footprint = self._density[t] * hits.distance * (pixel * 0.8) / np.sqrt(np.maximum(slant, 0.02))
         level = np.clip(np.log2(np.maximum(footprint, 1.0)) + 0.3, 0, LEVELS - 1).astype(np.int32)
         colour = self.atlas.sample(self._texture[t], u, v, level) * self._tint[t]
         colour *= colour
-        colour *= remap(self._light, lx, ly)
+        colour *= remap(self._light, x, y)
         return colour
+
+    def _mirrored(
+        self, hits: Hits, origins: np.ndarray, directions: np.ndarray, normal: np.ndarray, pixel: float
+    ) -> np.ndarray:
+        """Light that glossy surfaces mirror: Schlick's approximation of Fresnel's reflection, one bounce."""
+        along = np.einsum("ij,ij->i", normal, directions)
+        away = directions - (2 * along)[:, None] * normal
+        start = origins + hits.distance[:, None] * directions + np.float32(0.002) * normal * -np.sign(along)[:, None]
+        seen = self.tracer.trace(start, away)
+        slant = np.abs(np.einsum("ij,ji->i", away, self._normal[:, seen.triangle]))
+        cosine = np.abs(along) / np.linalg.norm(directions, axis=1)
+        share = self._gloss[hits.triangle] * (0.04 + 0.96 * (1 - cosine) ** 5)
+        return self._matt(seen, slant, pixel * 3) * share[:, None]

@@ -157,8 +157,18 @@ def _spines(rng: np.random.Generator, rows: int, low: int, high: int, colours: n
 
 
 def books(rng: np.random.Generator) -> np.ndarray:
-    colours = np.float32([[0.5, 0.14, 0.1], [0.12, 0.2, 0.4], [0.12, 0.33, 0.2], [0.6, 0.48, 0.3], [0.3, 0.2, 0.15],
-                          [0.7, 0.65, 0.52], [0.42, 0.1, 0.25], [0.2, 0.2, 0.24]])
+    colours = np.float32(
+        [
+            [0.5, 0.14, 0.1],
+            [0.12, 0.2, 0.4],
+            [0.12, 0.33, 0.2],
+            [0.6, 0.48, 0.3],
+            [0.3, 0.2, 0.15],
+            [0.7, 0.65, 0.52],
+            [0.42, 0.1, 0.25],
+            [0.2, 0.2, 0.24],
+        ]
+    )
     return _spines(rng, 2, 8, 20, colours)
 
 
@@ -294,9 +304,33 @@ def leaves(rng: np.random.Generator) -> np.ndarray:
     return np.clip(picture, 0, 1)
 
 
-PLAIN: dict[str, Texture] = {f.__name__: f for f in (
-    plain, plaster, concrete, linoleum, epoxy, brick, tiles, checker, planks, wood, carpet, fabric, stripes, rug,
-    cardboard, metal, ceiling_panel, whiteboard, cabinet, locker, door, leaves)}
+PLAIN: dict[str, Texture] = {
+    f.__name__: f
+    for f in (
+        plain,
+        plaster,
+        concrete,
+        linoleum,
+        epoxy,
+        brick,
+        tiles,
+        checker,
+        planks,
+        wood,
+        carpet,
+        fabric,
+        stripes,
+        rug,
+        cardboard,
+        metal,
+        ceiling_panel,
+        whiteboard,
+        cabinet,
+        locker,
+        door,
+        leaves,
+    )
+}
 VARIED: dict[str, Texture] = {f.__name__: f for f in (poster, screen, books, binders, window, instrument)}
 VARIANTS = 4
 

@@ -19,6 +19,10 @@ class Hits:
     v: np.ndarray
     distance: np.ndarray
 
+    def take(self, which: np.ndarray) -> "Hits":
+        """The hits of some of the rays."""
+        return Hits(self.triangle[which], self.u[which], self.v[which], self.distance[which])
+
 
 class Tracer:
     """The scene for Embree. Triangles 2 i and 2 i + 1 are the halves of patch i."""

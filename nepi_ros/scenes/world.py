@@ -17,23 +17,24 @@ from nepi_ros.scenes.layout import (
     Room,
     make_rooms,
 )
-from nepi_ros.scenes.lighting import Lamp
+from nepi_ros.scenes.lighting import Lamp, Sun
 from nepi_ros.scenes.mesh import Builder, Material, Patches
 from nepi_ros.scenes.path import Path
 from nepi_ros.scenes.planner import Planner
 from nepi_ros.scenes.rooms import Style, make_styles
 
 FLOOR, WALL_LABEL, CEILING, DOOR = (CLASS_ID[name] for name in ("floor", "wall", "ceiling", "door"))
-FRAME = Material("wood", (0.55, 0.45, 0.36), 1.0)
+FRAME = Material("wood", (0.66, 0.48, 0.32), 1.5)
 WINDOW_LIGHT = np.array([7.0, 8.0, 9.0])
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything that stands still: surfaces, lamps, the rooms and the robot's path through them."""
+    """Everything that stands still: surfaces, lamps, sun, the rooms and the robot's path through them."""
 
     patches: Patches
     lamps: list[Lamp]
+    sun: Sun
     rooms: list[Room]
     path: Path
 
@@ -48,7 +49,9 @@ def make_world(seed: int) -> World:
     for room in rooms:
         shell.room(room, styles[PLACES[room.place]])
     shell.corridor(rooms, styles["corridor"])
-    return World(shell.builder.build(), shell.lamps, rooms, path)
+    azimuth, strength = rng.uniform(0, 2 * np.pi), rng.uniform(1.5, 3.5)
+    sun = Sun((np.cos(azimuth), np.sin(azimuth), rng.uniform(0.5, 0.9)), (strength, 0.9 * strength, 0.72 * strength))
+    return World(shell.builder.build(), shell.lamps, sun, rooms, path)
 
 
 class _Shell:
@@ -77,7 +80,9 @@ class _Shell:
         """The corridor with openings where the rooms' doors are."""
         b, half = self.builder, DOOR_WIDTH / 2
         origin = np.array([0.0, -CORRIDOR_HALF_WIDTH])
-        frame = Room(PLACE_ID["corridor"], tuple(origin), 0.0, 0.0, CORRIDOR_LENGTH, 2 * CORRIDOR_HALF_WIDTH, CORRIDOR_HEIGHT)
+        frame = Room(
+            PLACE_ID["corridor"], tuple(origin), 0.0, 0.0, CORRIDOR_LENGTH, 2 * CORRIDOR_HALF_WIDTH, CORRIDOR_HEIGHT
+        )
         openings = []
         plan = Planner(0.0, CORRIDOR_LENGTH, frame.depth, frame.to_local(self._path.ground), [])
         for room in rooms:
@@ -165,8 +170,15 @@ class _Shell:
             start = length * (index + 0.5) / count - w / 2
             plan.windows[2].append((start - 0.1, start + w + 0.1))
             with b.at(x, y, 0, yaw), b.labelled(WALL_LABEL):
-                b.box((start - 0.07, -0.04, z - 0.07), (start + w + 0.07, -0.005, z + h + 0.07), Material("plain", (0.9, 0.9, 0.9)), bottom=True)
-                b.quad((start, -0.045, z), (w, 0, 0), (0, 0, h), Material(f"window{rng.integers(4)}", (1, 1, 1), 0, 2.2))
+                b.box(
+                    (start - 0.07, -0.04, z - 0.07),
+                    (start + w + 0.07, -0.005, z + h + 0.07),
+                    Material("plain", (0.9, 0.9, 0.9)),
+                    bottom=True,
+                )
+                b.quad(
+                    (start, -0.045, z), (w, 0, 0), (0, 0, h), Material(f"window{rng.integers(4)}", (1, 1, 1), 0, 2.2)
+                )
             local = np.array([[x + start + w * s, y - 0.08] for s in (0.2, 0.5, 0.8)])
             points = np.column_stack([room.to_world(local), np.full(3, z + h * 0.6)])
             inward = room.to_world(np.array([[0.0, -1.0]]))[0] - room.origin
@@ -182,8 +194,17 @@ class _Shell:
                 y = plan.depth * (j + 0.5) / style.lamps[1]
                 power = np.array(style.lamp) * style.power * dim * rng.uniform(0.85, 1.1)
                 low = height - 0.06
-                b.box((x - long / 2, y - wide / 2, low), (x + long / 2, y + wide / 2, height - 0.001), Material("plain", (0.9, 0.9, 0.9)))
-                b.quad((x - long / 2, y + wide / 2, low), (long, 0, 0), (0, -wide, 0), Material("plain", style.lamp, 1.0, 2.6))
+                b.box(
+                    (x - long / 2, y - wide / 2, low),
+                    (x + long / 2, y + wide / 2, height - 0.001),
+                    Material("plain", (0.9, 0.9, 0.9)),
+                )
+                b.quad(
+                    (x - long / 2, y + wide / 2, low),
+                    (long, 0, 0),
+                    (0, -wide, 0),
+                    Material("plain", style.lamp, 1.0, 2.6),
+                )
                 local = np.array([[x + long * s, y] for s in (-0.4, 0.0, 0.4)])
                 points = np.column_stack([room.to_world(local), np.full(3, low - 0.03)])
                 self.lamps.append(Lamp(points, power))
