@@ -26,7 +26,6 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
-from nepi_ros.demo.domain import environment, isolated_domain
 from nepi_ros.nodes.topics import newest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -209,18 +208,17 @@ class Client:
 
 @contextmanager
 def ros_session(directory: Path) -> Iterator[tuple[Client, Callable[..., NodeProcess]]]:
-    """A ROS domain of one's own with a client in it, and a function that starts nodes; all end with the block."""
+    """A client and a function that starts nodes; all of them end with the block."""
     processes: list[NodeProcess] = []
 
     def start(module: str, parameters: Mapping[str, Any], **options: Any) -> NodeProcess:
         processes.append(NodeProcess(module, directory, parameters, **options))
         return processes[-1]
 
-    with isolated_domain() as variables, environment(variables):
-        client = Client()
-        try:
-            yield client, start
-        finally:
-            for process in processes:
-                process.stop()
-            client.close()
+    client = Client()
+    try:
+        yield client, start
+    finally:
+        for process in processes:
+            process.stop()
+        client.close()

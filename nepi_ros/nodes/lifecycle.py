@@ -44,7 +44,7 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str, table: Sequence[Parameter]) -> None:
         super().__init__(name)
         self.problems = Problems(self.get_logger().warning)
-        self.parameters = declare(self, (*table, AUTOSTART), self.changed, lambda: self.state != "unconfigured")
+        self.parameters = declare(self, table, self.changed, lambda: self.state != "unconfigured")
         self._refusal = ""
         self._advertised: list[Publisher] = []
         self._listening: list[Subscription] = []
@@ -80,6 +80,8 @@ class ManagedNode(LifecycleNode):
         """A publisher that lives until the node is cleaned up and is mute unless it is active."""
         options = QoSOverridingOptions.with_default_policies()
         publisher = self.create_lifecycle_publisher(message_type, topic, qos, qos_overriding_options=options)
+        if self.state in ("activating", "active"):
+            publisher.on_activate(None)
         self._advertised.append(publisher)
         return publisher
 
@@ -93,6 +95,16 @@ class ManagedNode(LifecycleNode):
         )
         self._listening.append(subscription)
         return subscription
+
+    def retire(self, *entities: Publisher | Subscription) -> None:
+        """Take back publishers and subscriptions before the node's state does."""
+        for entity in entities:
+            if entity in self._advertised:
+                self._advertised.remove(entity)
+                self.destroy_lifecycle_publisher(entity)
+            elif entity in self._listening:
+                self._listening.remove(entity)
+                self.destroy_subscription(entity)
 
     def read(self, data: bytes, message_type: type[Message], topic: str) -> Message | None:
         """The message in these bytes, or None after reporting that they are none."""
@@ -175,16 +187,12 @@ class ManagedNode(LifecycleNode):
         return False
 
     def _halt(self) -> None:
-        for subscription in self._listening:
-            self.destroy_subscription(subscription)
-        self._listening.clear()
+        self.retire(*self._listening)
         self.deactivate()
 
     def _release(self) -> None:
         self.release()
-        for publisher in self._advertised:
-            self.destroy_lifecycle_publisher(publisher)
-        self._advertised.clear()
+        self.retire(*self._advertised)
 
     def _publish_diagnostics(self) -> None:
         recent = self.problems.recent(RECENT_S)

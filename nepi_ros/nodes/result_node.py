@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The robot's receiving node: compressed results to plain topics, and how late they are.
+
+Subscribes `segmentation/compressed`, `depth/compressedDepth`, `classification`, `camera_info` and, to know
+which frames were sent, the robot's own `epitome`. Publishes `segmentation` (mono8 class ids), `depth` (32FC1
+metres), each with its `camera_info`, and `~/latency_ms` and `~/hit_rate` for plots.
+
+Latency is from an image's header stamp to the arrival of its results, on this computer's ROS clock. A result
+that comes after the deadline is late. It is never published on `segmentation` or `depth`: with `late_results`
+"drop" it goes nowhere, with "publish" it appears on `~/late/segmentation` or `~/late/depth`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from rclpy.publisher import Publisher
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Float32, Header
+
+from nepi_ros.errors import ImageError
+from nepi_ros.image import (
+    depth_from_compressed,
+    depth_image,
+    label_image,
+    labels_from_compressed,
+    scaled_camera_info,
+)
+from nepi_ros.msg import Classification, Epitome
+from nepi_ros.nodes.latency import LatencySummary, LatencyWindow
+from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
+from nepi_ros.nodes.parameters import Parameter
+from nepi_ros.nodes.topics import FRAME_MESSAGES, newest
+from nepi_ros.tasks import task_mask
+
+PARAMETERS = (
+    Parameter(
+        "deadline_ms", 150.0, "From an image's stamp to its results; the same as the encoder's.", "ms", (1.0, 60000.0)
+    ),
+    Parameter("window_s", 10.0, "Time over which the hit rate and the latencies are taken.", "s", (1.0, 3600.0)),
+    Parameter(
+        "late_results", "drop", "What becomes of results after the deadline: dropped, or published under ~/late.",
+        choices=("drop", "publish"),
+    ),
+    AUTOSTART,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """How a task with pixels arrives and leaves."""
+
+    source: str
+    restore: Callable[[CompressedImage], np.ndarray]
+    make: Callable[[np.ndarray, Header], Image]
+
+
+_DENSE = {
+    "segmentation": _Dense("segmentation/compressed", labels_from_compressed, label_image),
+    "depth": _Dense("depth/compressedDepth", depth_from_compressed, depth_image),
+}
+
+
+class ResultNode(ManagedNode):
+    """Restores results and measures how late they are."""
+
+    def __init__(self) -> None:
+        self._window = LatencyWindow()
+        self._camera: CameraInfo | None = None
+        self._images: dict[str, Publisher] = {}
+        self._late_images: dict[str, Publisher] = {}
+        self._infos: dict[str, Publisher] = {}
+        self._restored = 0
+        super().__init__("result_node", PARAMETERS)
+
+    def configure(self) -> None:
+        self._window = LatencyWindow(self.parameters.window_s)
+        for task in _DENSE:
+            self._images[task] = self.advertise(Image, task, newest())
+            self._infos[task] = self.advertise(CameraInfo, f"{task}/camera_info", newest())
+            self._late_images[task] = self.advertise(Image, f"~/late/{task}", newest())
+        self._latency = self.advertise(Float32, "~/latency_ms", newest())
+        self._hit_rate = self.advertise(Float32, "~/hit_rate", newest())
+
+    def activate(self) -> None:
+        for task, dense in _DENSE.items():
+            self.listen(CompressedImage, dense.source, partial(self._on_dense, task), newest(2))
+        self.listen(Classification, "classification", self._on_classification, newest(2))
+        self.listen(CameraInfo, "camera_info", self._on_camera_info, newest())
+        self.listen(Epitome, "epitome", self._on_epitome, newest(FRAME_MESSAGES))
+
+    def release(self) -> None:
+        self._camera = None
+
+    def changed(self, names: frozenset[str]) -> None:
+        self._window.window_s = self.parameters.window_s
+
+    def values(self) -> Mapping[str, object]:
+        summary = self._summary()
+        if self.state == "active" and summary.frames:
+            self._hit_rate.publish(Float32(data=summary.hit_rate))
+        return {
+            "deadline_ms": self.parameters.deadline_ms,
+            "frames_in_window": summary.frames,
+            "hit_rate": summary.hit_rate,
+            "latency_p50_ms": summary.p50_ms,
+            "latency_p95_ms": summary.p95_ms,
+            "latency_p99_ms": summary.p99_ms,
+            "images_restored": self._restored,
+        }
+
+    def _summary(self) -> LatencySummary:
+        return self._window.summary(self.get_clock().now().nanoseconds, self.parameters.deadline_ms / 1e3)
+
+    def _on_camera_info(self, data: bytes) -> None:
+        self._camera = self.read(data, CameraInfo, "camera_info") or self._camera
+
+    def _on_epitome(self, data: bytes) -> None:
+        message = self.read(data, Epitome, "epitome")
+        if message is not None and message.first_layer == 0:
+            stamp = Time.from_msg(message.header.stamp).nanoseconds
+            self._window.sent(stamp, message.task_mask, self.get_clock().now().nanoseconds)
+
+    def _on_classification(self, data: bytes) -> None:
+        message = self.read(data, Classification, "classification")
+        if message is not None:
+            self._time("classification", message.header)
+
+    def _on_dense(self, task: str, data: bytes) -> None:
+        topic = _DENSE[task].source
+        message = self.read(data, CompressedImage, topic)
+        if message is None:
+            return
+        late = self._time(task, message.header)
+        if late and self.parameters.late_results == "drop":
+            return
+        images = self._late_images if late else self._images
+        try:
+            self._restore(task, message, images[task], None if late else self._infos[task])
+        except ImageError as error:
+            self.problems.report("damaged", f"{self.resolve_topic_name(topic)}: {error}; dropped", topic)
+
+    def _time(self, task: str, header: Header) -> bool:
+        """Take the time of a result; whether it is late. One whose stamp tells nothing is not called late."""
+        stamp, now = Time.from_msg(header.stamp).nanoseconds, self.get_clock().now().nanoseconds
+        latency = self._window.arrived(stamp, task_mask([task]), now)
+        if latency is None:
+            self._report_clock(task, (now - stamp) / 1e9)
+            return False
+        frame = self._window.latency_of(stamp)
+        if frame is not None:
+            self._latency.publish(Float32(data=1e3 * frame))
+        late = 1e3 * latency > self.parameters.deadline_ms
+        if late:
+            self.problems.count(f"late_{task}")
+        return late
+
+    def _report_clock(self, task: str, age_s: float) -> None:
+        self.problems.report(
+            "foreign_clock",
+            f"{self.resolve_topic_name(task)}: stamp is {age_s:.3f} s old, so it is not of this node's clock and is "
+            "not timed; set use_sim_time alike everywhere, and have the camera driver stamp with the ROS clock",
+            task,
+        )
+
+    def _restore(self, task: str, message: CompressedImage, images: Publisher, infos: Publisher | None) -> None:
+        """Publish the plain image, and the camera as that image sees it. Costs nothing when nobody listens."""
+        if not images.get_subscription_count() and not (infos and infos.get_subscription_count()):
+            return
+        dense = _DENSE[task]
+        result = dense.restore(message)
+        images.publish(dense.make(result, message.header))
+        self._restored += 1
+        if infos is not None and self._camera is not None:
+            info = scaled_camera_info(self._camera, result.shape[1], result.shape[0])
+            info.header = message.header
+            infos.publish(info)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the node until it is told to stop."""
+    run(ResultNode, args)
+
+
+if __name__ == "__main__":
+    main()
