@@ -56,7 +56,7 @@ class Bundle:
         try:
             verify_files(path, metadata["files"])
             return _parse(path, metadata)
-        except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise BundleError(f"{path / METADATA}: misses or garbles {error}; {RESTORE}") from error
 
     @property
@@ -78,13 +78,8 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
     where = path / METADATA
     size, latent = metadata["input"], metadata["latent"]
     layers = tuple(_count(n, "layers", where, 1, 1024) for n in metadata["layers"])
-    tasks = {
-        name: _task(name, metadata["tasks"][name], metadata["files"], where)
-        for name in _order(metadata, where)
-    }
-    shape = tuple(
-        _count(latent[axis], f"latent {axis}", where, 1, 4096) for axis in ("channels", "height", "width")
-    )
+    tasks = {name: _task(name, metadata["tasks"][name], metadata["files"], where) for name in _order(metadata, where)}
+    shape = tuple(_count(latent[axis], f"latent {axis}", where, 1, 4096) for axis in ("channels", "height", "width"))
     try:
         tables = EntropyTables.from_npz(path / "entropy.npz")
         LayeredCoder(tables, layers, shape)
@@ -98,9 +93,7 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
         path=path,
         name=str(metadata["name"]),
         id=int(metadata["id"], 16),
-        input_size=tuple(
-            _count(size[side], f"input {side}", where, 8, 16384) for side in ("width", "height")
-        ),
+        input_size=tuple(_count(size[side], f"input {side}", where, 8, 16384) for side in ("width", "height")),
         latent_shape=shape,
         layers=layers,
         tasks=tasks,
@@ -113,9 +106,7 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
 def _order(metadata: Mapping[str, Any], where: Path) -> list[str]:
     unknown = set(metadata["tasks"]) - set(TASKS)
     if unknown or not metadata["tasks"]:
-        raise BundleError(
-            f"{where}: tasks must be some of {', '.join(TASKS)}, not {sorted(metadata['tasks'])}"
-        )
+        raise BundleError(f"{where}: tasks must be some of {', '.join(TASKS)}, not {sorted(metadata['tasks'])}")
     return [name for name in TASKS if name in metadata["tasks"]]
 
 
@@ -125,8 +116,7 @@ def _task(name: str, entry: Mapping[str, Any], files: Mapping[str, str], where: 
         network=checked_name(entry["network"]),
         classes=tuple(str(label) for label in entry.get("classes", ())),
         palette=tuple(
-            tuple(_count(v, f"{name} palette", where, 0, 255) for v in rgb)
-            for rgb in entry.get("palette", ())
+            tuple(_count(v, f"{name} palette", where, 0, 255) for v in rgb) for rgb in entry.get("palette", ())
         ),
         min_m=float(entry.get("min_m", 0.0)),
         max_m=float(entry.get("max_m", 0.0)),
@@ -135,9 +125,7 @@ def _task(name: str, entry: Mapping[str, Any], files: Mapping[str, str], where: 
         raise BundleError(f"{where}: lists no {spec.network}, the network of {name}; {RESTORE}")
     if not 1 <= REGISTRY[name].channels(spec) <= 255:
         raise BundleError(f"{where}: {name} needs 1 to 255 classes, has {len(spec.classes)}")
-    if name == "segmentation" and (
-        len(spec.palette) != len(spec.classes) or any(len(c) != 3 for c in spec.palette)
-    ):
+    if name == "segmentation" and (len(spec.palette) != len(spec.classes) or any(len(c) != 3 for c in spec.palette)):
         raise BundleError(
             f"{where}: {name} needs one RGB colour in its palette for each of {len(spec.classes)} classes"
         )
@@ -168,20 +156,14 @@ def resolve_bundle(name_or_path: str | Path) -> Path:
         ):
             return folder / given.name
     there = sorted({entry.parent.name for folder in folders for entry in folder.glob(f"*/{METADATA}")})
-    known = (
-        f"bundles here: {', '.join(there)}"
-        if there
-        else "no bundles are installed; train one with `nepi train`"
-    )
+    known = f"bundles here: {', '.join(there)}" if there else "no bundles are installed; train one with `nepi train`"
     raise BundleError(f"{name_or_path}: no bundle of that path or name; {known}")
 
 
 def model_folders() -> list[Path]:
     """Where bundles are looked up by name: share/nepi_ros/models of each ROS prefix, then the checkout's models."""
     prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
-    return [p / "share" / "nepi_ros" / "models" for p in prefixes] + [
-        Path(__file__).resolve().parents[1] / "models"
-    ]
+    return [p / "share" / "nepi_ros" / "models" for p in prefixes] + [Path(__file__).resolve().parents[1] / "models"]
 
 
 def write_bundle(path: str | Path, metadata: Mapping[str, Any], files: Mapping[str, bytes | Path]) -> Bundle:

@@ -21,18 +21,14 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 def identity(metadata: Mapping[str, Any]) -> str:
     """A bundle's id, 16 hex digits: the hash of its metadata (and by the hashes therein of its files)."""
-    canonical = json.dumps(
-        {k: v for k, v in metadata.items() if k != "id"}, sort_keys=True, separators=(",", ":")
-    )
+    canonical = json.dumps({k: v for k, v in metadata.items() if k != "id"}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def checked_name(name: Any) -> str:
     """A file name of a bundle: no folders, nothing hidden. Raises BundleError otherwise."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name == METADATA:
-        raise BundleError(
-            f"{name!r} is no name for a file of a bundle; use letters, digits, dot, dash and underscore"
-        )
+        raise BundleError(f"{name!r} is no name for a file of a bundle; use letters, digits, dot, dash and underscore")
     return name
 
 
@@ -42,9 +38,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
             raise BundleError(f"{path}: larger than {_MAX_METADATA} bytes; {RESTORE}")
         metadata = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise BundleError(
-            f"{path}: cannot be read ({error.strerror}); is this the folder of a bundle?"
-        ) from error
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); is this the folder of a bundle?") from error
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not JSON ({error}); {RESTORE}") from error
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:

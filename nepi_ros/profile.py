@@ -74,17 +74,12 @@ class Profile:
         if not isinstance(data, dict):
             raise BundleError("profile is not an object")
         sizes = _numbers(data.get("bytes"), "bytes", layers, 0, math.inf)
-        if any(b < a for a, b in zip(sizes, sizes[1:])):
+        if any(b < a for a, b in zip(sizes[:-1], sizes[1:], strict=True)):
             raise BundleError("profile bytes shrink with more layers")
-        agreement = {
-            t: _numbers(data.get("agreement", {}).get(t), f"agreement of {t}", layers, 0, 1) for t in tasks
-        }
-        accuracy = {
-            t: _numbers(c, f"accuracy of {t}", layers, 0, 1) for t, c in data.get("accuracy", {}).items()
-        }
+        agreement = {t: _numbers(data.get("agreement", {}).get(t), f"agreement of {t}", layers, 0, 1) for t in tasks}
+        accuracy = {t: _numbers(c, f"accuracy of {t}", layers, 0, 1) for t, c in data.get("accuracy", {}).items()}
         target = {
-            t: _numbers([v], f"target_accuracy of {t}", 1, 0, 1)[0]
-            for t, v in data.get("target_accuracy", {}).items()
+            t: _numbers([v], f"target_accuracy of {t}", 1, 0, 1)[0] for t, v in data.get("target_accuracy", {}).items()
         }
         frames = data.get("frames", 0)
         if not isinstance(frames, int) or frames < 0:

@@ -35,9 +35,7 @@ def tiny_frames(count: int, width: int = 160, height: int = 120, seed: int = 0) 
     frames = np.empty((count, height, width, 3), np.float32)
     for frame in frames:
         colours = random.uniform(0.1, 0.9, (3, 3)).astype(np.float32)
-        frame[:] = (
-            colours[0] + (colours[1] - colours[0]) * x[..., None] + 0.4 * (colours[2] - 0.5) * y[..., None]
-        )
+        frame[:] = colours[0] + (colours[1] - colours[0]) * x[..., None] + 0.4 * (colours[2] - 0.5) * y[..., None]
         for _ in range(4):
             left, top = random.integers(0, width - 8), random.integers(0, height - 8)
             across, down = random.integers(8, max(width // 3, 9)), random.integers(8, max(height // 3, 9))
@@ -63,7 +61,7 @@ def make_tiny_bundle(
         raise ValueError(f"{width} x {height} is not in whole blocks of {BLOCK} pixels")
     basis, random = _basis(), np.random.default_rng(seed)
     networks = {
-        "segmentation": _segmentation(random),
+        "segmentation": segmentation_network(random),
         "depth": _depth(random),
         "classification": _classification(random),
     }
@@ -110,9 +108,7 @@ def _profile(bundle: Bundle, frames: np.ndarray) -> Profile:
             for got, wanted in zip(outputs[task], own[task], strict=True):
                 meter.add(*(entry.result(output, bundle.input_size, spec) for output in (got, wanted)))
             agreement[task].append(meter.value())
-    return Profile(
-        tuple(sizes), {task: tuple(curve) for task, curve in agreement.items()}, frames=len(frames)
-    )
+    return Profile(tuple(sizes), {task: tuple(curve) for task, curve in agreement.items()}, frames=len(frames))
 
 
 def _latents(encoder: bytes, frames: np.ndarray, path: Path) -> np.ndarray:
@@ -130,9 +126,7 @@ def _latents(encoder: bytes, frames: np.ndarray, path: Path) -> np.ndarray:
 def _basis() -> np.ndarray:
     """Orthonormal patterns float32 [CHANNELS, 3, BLOCK, BLOCK]: low cosines of luma, means of both chromas."""
     k, x = np.mgrid[0:BLOCK, 0:BLOCK]
-    cosines = np.cos(np.pi * (2 * x + 1) * k / (2 * BLOCK)) * np.where(
-        k == 0, np.sqrt(1 / BLOCK), np.sqrt(2 / BLOCK)
-    )
+    cosines = np.cos(np.pi * (2 * x + 1) * k / (2 * BLOCK)) * np.where(k == 0, np.sqrt(1 / BLOCK), np.sqrt(2 / BLOCK))
     colours, _ = np.linalg.qr(_YCC.T)
     wanted = [(0, 0, 0), (1, 0, 0), (2, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (0, 0, 2), (0, 2, 0)]
     wanted += [(1, 0, 1), (1, 1, 0), (2, 0, 1), (2, 1, 0), (0, 1, 2), (0, 2, 1)]
@@ -161,9 +155,7 @@ def _encoder(basis: np.ndarray) -> bytes:
 def _decoder(basis: np.ndarray) -> bytes:
     nodes = [
         helper.make_node("Cast", ["latent"], ["coefficients"], to=TensorProto.FLOAT),
-        helper.make_node(
-            "ConvTranspose", ["coefficients", "basis", "grey"], ["pixels"], strides=[BLOCK, BLOCK]
-        ),
+        helper.make_node("ConvTranspose", ["coefficients", "basis", "grey"], ["pixels"], strides=[BLOCK, BLOCK]),
         helper.make_node("Clip", ["pixels", "low", "high"], ["image"]),
     ]
     constants = {"basis": basis * _STEP, "grey": [0.5] * 3, "low": 0, "high": 1}
@@ -171,7 +163,7 @@ def _decoder(basis: np.ndarray) -> bytes:
     return _model(nodes, constants, source, ("image", TensorProto.FLOAT, ["N", 3, "H", "W"]))
 
 
-def _segmentation(random: np.random.Generator) -> bytes:
+def segmentation_network(random: np.random.Generator) -> bytes:
     """Each quarter-size pixel goes to the nearest of four colours."""
     colours = random.uniform(0.2, 0.8, (len(CLASSES), 3))
     nodes = [
@@ -207,9 +199,7 @@ _IMAGE = ("image", TensorProto.FLOAT, ["N", 3, "H", "W"])
 
 
 def _model(nodes: list, constants: dict, source: tuple, result: tuple) -> bytes:
-    tensors = [
-        numpy_helper.from_array(np.asarray(value, np.float32), key) for key, value in constants.items()
-    ]
+    tensors = [numpy_helper.from_array(np.asarray(value, np.float32), key) for key, value in constants.items()]
     ports = [helper.make_tensor_value_info(*port) for port in (source, result)]
     graph = helper.make_graph(nodes, "tiny", ports[:1], ports[1:], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)

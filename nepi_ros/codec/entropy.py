@@ -26,9 +26,7 @@ class LayeredCoder:
     streams; a stream that is not the one its content would be encoded to is refused.
     """
 
-    def __init__(
-        self, tables: EntropyTables, layers: Sequence[int], latent_shape: tuple[int, int, int]
-    ) -> None:
+    def __init__(self, tables: EntropyTables, layers: Sequence[int], latent_shape: tuple[int, int, int]) -> None:
         """Raises CodecError when tables, layers and shape do not belong together."""
         channels, height, width = latent_shape
         if tuple(layers) != tables.layer_channels or channels != tables.channels:
@@ -88,8 +86,11 @@ class LayeredCoder:
         if latent.shape != self.latent_shape or latent.dtype != np.int8:
             raise ValueError(f"latent is {latent.dtype} {latent.shape}, not int8 {self.latent_shape}")
         values = latent.reshape(len(latent), -1)[:, self._lattice.order].astype(np.int16)
-        symbols = self._symbol_of.take(values + 128 + 256 * np.arange(len(latent))[:, None])
-        return planes_of(values, self.tables.layers), symbols
+        return planes_of(values, self.tables.layers), self._symbols_of(slice(None), values)
+
+    def _symbols_of(self, channels: slice, values: np.ndarray) -> np.ndarray:
+        """Symbols int32 of values [channels, places]."""
+        return self._symbol_of[channels].take(values + (128 + 256 * np.arange(len(values))[:, None]))
 
     def _encode_layer(self, k: int, planes: np.ndarray, symbols: np.ndarray) -> bytes:
         own, coder = self._layers[k], SymbolEncoder()
@@ -136,6 +137,8 @@ class LayeredCoder:
                 )
             escaped = values == _ESCAPE
             values[escaped] = decoder.decode_bytes(int(escaped.sum())) - 128
+            if (self._symbols_of(own, values) != symbols).any():
+                raise CodecError(f"layer {k}: the stream escapes a value that needs no escape; it is damaged")
         return values
 
     def _check_stream(self, k: int, stream: bytes) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from nepi_ros.codec.contexts import ContextModel, planes_of
-from nepi_ros.codec.lattice import lattice
+from nepi_ros.codec.lattice import Lattice, lattice
 from nepi_ros.codec.tables import TOTAL, EntropyTables, layer_slices
 
 REFERENCE_LEVELS = 5
 NEIGHBOUR_LEVELS = 9
 _SMOOTHING = 0.4  # counts added to each symbol of a channel's marginal
-_BACKOFF = 12.0  # counts by which the coarser estimate enters a finer one
+_BACKOFF = 30.0  # counts by which the coarser estimate enters a finer one
 _SAMPLE = 200_000  # places used to choose references and thresholds
 
 
@@ -62,7 +62,7 @@ def _alphabets(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         counts = np.bincount((channel - low).ravel())
         alphabets.append(np.argsort(-counts, kind="stable") + low)
     symbols = np.zeros((len(alphabets), max(map(len, alphabets))), np.int16)
-    for row, alphabet in zip(symbols, alphabets):
+    for row, alphabet in zip(symbols, alphabets, strict=True):
         row[: len(alphabet)] = alphabet
     return symbols, np.array([len(alphabet) for alphabet in alphabets], np.int16)
 
@@ -72,7 +72,7 @@ def _quantiles(values: np.ndarray, levels: int) -> np.ndarray:
     found, counts = np.unique(values, return_counts=True)
     thresholds: list[int] = []
     share, total = 0.0, values.size
-    for value, weight in zip(found[1:], np.cumsum(counts)[:-1]):
+    for value, weight in zip(found[1:], np.cumsum(counts)[:-1], strict=True):
         left = levels - 1 - len(thresholds)
         if left and weight - share >= (total - share) / (left + 1):
             thresholds.append(int(value))
@@ -85,7 +85,7 @@ def _references(planes: np.ndarray, layers: Sequence[int], levels: int) -> tuple
     channels = sum(layers)
     flat = _sample(np.moveaxis(planes, 1, 0).reshape(planes.shape[1], -1))
     thresholds = np.stack([_quantiles(plane, levels) for plane in flat])
-    quantised = np.stack([np.searchsorted(t, p, side="right") for t, p in zip(thresholds, flat)])
+    quantised = np.stack([np.searchsorted(t, p, side="right") for t, p in zip(thresholds, flat, strict=True)])
     reference = np.empty(channels, np.int16)
     for k, own in enumerate(layer_slices(layers)):
         known = [channels + k, *range(own.start)]
@@ -109,25 +109,21 @@ def _information(values: np.ndarray, levels_of: np.ndarray, levels: int) -> floa
     return float((joint[seen] * np.log(joint[seen] / independent[seen])).sum())
 
 
-def _neighbour_thresholds(values: np.ndarray, grid, levels: int) -> np.ndarray:
+def _neighbour_thresholds(values: np.ndarray, grid: Lattice, levels: int) -> np.ndarray:
     """Thresholds int16 [C, levels - 1] for sums of four neighbours."""
     around = [stage.neighbours for stage in grid.stages if stage.neighbours is not None]
     if not around:
         return np.full((values.shape[1], levels - 1), np.iinfo(np.int16).max, np.int16)
     places = np.concatenate(around)
-    return np.stack(
-        [_quantiles(channel[:, places].sum(axis=2), levels) for channel in np.moveaxis(values, 1, 0)]
-    )
+    return np.stack([_quantiles(channel[:, places].sum(axis=2), levels) for channel in np.moveaxis(values, 1, 0)])
 
 
 def _uniform(sizes: np.ndarray, contexts: int, width: int) -> np.ndarray:
     """Frequencies that favour no symbol, for tables that only choose contexts."""
-    return _quantise(
-        np.repeat((np.arange(width) <= sizes[:, None])[:, None], contexts, axis=1).astype(np.float64)
-    )
+    return _quantise(np.repeat((np.arange(width) <= sizes[:, None])[:, None], contexts, axis=1).astype(np.float64))
 
 
-def _count(planes: np.ndarray, tables: EntropyTables, grid) -> np.ndarray:
+def _count(planes: np.ndarray, tables: EntropyTables, grid: Lattice) -> np.ndarray:
     """How often each symbol was met in each context, float64 [C, contexts, S + 1]."""
     model, width = ContextModel(tables), tables.frequencies.shape[2]
     symbol_of = np.zeros((tables.channels, 256), np.intp)

@@ -69,13 +69,14 @@ class EpitomeHeader:
     def _validate_sizes(self, layers: int) -> None:
         if not (1 <= self.width <= MAX_SIDE and 1 <= self.height <= MAX_SIDE):
             raise DamagedEpitomeError(
-                f"epitome {self.sequence} claims a source of {self.width} x {self.height} pixels; 1 to {MAX_SIDE} are possible"
+                f"epitome {self.sequence} claims a source of {self.width} x {self.height} pixels; "
+                f"1 to {MAX_SIDE} are possible"
             )
         last = self.first_layer + self.layer_count
         if not (self.layer_count >= 1 and self.first_layer >= 0 and last <= self.frame_layers <= layers):
             raise DamagedEpitomeError(
-                f"epitome {self.sequence} claims {self.layer_count} layers from {self.first_layer} of {self.frame_layers}; "
-                f"the bundle has {layers}"
+                f"epitome {self.sequence} claims {self.layer_count} layers from {self.first_layer} "
+                f"of {self.frame_layers}; the bundle has {layers}"
             )
 
     def _validate_tasks(self, bundle: "Bundle") -> None:

@@ -52,7 +52,7 @@ def lattice(height: int, width: int) -> Lattice:
     return Lattice(order, tuple(stages))
 
 
-def _around(y: np.ndarray, x: np.ndarray, height: int, width: int, offsets: tuple) -> np.ndarray:
+def _around(y: np.ndarray, x: np.ndarray, height: int, width: int, offsets: tuple[tuple[int, int], ...]) -> np.ndarray:
     """Raster numbers [n, 4] of the neighbours, mirrored at the border."""
     columns = []
     for dy, dx in offsets:

@@ -86,14 +86,10 @@ class TargetNetworks:
         self._networks: dict[str, Network] = {}
         for name in tasks:
             if name not in bundle.tasks:
-                raise ConfigError(
-                    f"bundle {bundle.name} has no task {name!r}, only {', '.join(bundle.tasks)}"
-                )
+                raise ConfigError(f"bundle {bundle.name} has no task {name!r}, only {', '.join(bundle.tasks)}")
             output, shape = bundle.output_of(name)
             source, result = ("image", np.float32, (3, height, width)), (output, np.float32, shape)
-            self._networks[name] = Network(
-                bundle.path / bundle.tasks[name].network, source, result, providers, threads
-            )
+            self._networks[name] = Network(bundle.path / bundle.tasks[name].network, source, result, providers, threads)
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -31,9 +31,7 @@ def unpack(data: bytes, expected: int) -> list[bytes]:
     for layer in range(expected):
         length, position = _read_leb128(data, position, layer)
         if length > len(data) - position:
-            raise CodecError(
-                f"layer {layer + 1} of {expected} claims {length} bytes, {len(data) - position} are left"
-            )
+            raise CodecError(f"layer {layer + 1} of {expected} claims {length} bytes, {len(data) - position} are left")
         streams.append(bytes(data[position : position + length]))
         position += length
     if position != len(data):

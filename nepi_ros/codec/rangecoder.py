@@ -59,13 +59,9 @@ class SymbolEncoder:
         32-bit words. We write the one with the most zero bytes at its end, and not those.
         """
         words = self._coder.get_compressed()
-        position, (lower, width) = (
-            self._coder.pos()
-        )  # the interval starts at `lower` mod 2^64, 64 bits past `position`
+        position, (lower, width) = self._coder.pos()  # the interval starts at `lower` mod 2^64, 64 bits past `position`
         spare = max(len(words) - (position + 2), 0)
-        code = int.from_bytes(words.astype(">u4").tobytes(), "big") << 32 * (
-            position + 2 + spare - len(words)
-        )
+        code = int.from_bytes(words.astype(">u4").tobytes(), "big") << 32 * (position + 2 + spare - len(words))
         code >>= 32 * spare
         start = code - (code - lower) % (1 << 64)
         code = _roundest(start, start + width)
@@ -81,9 +77,7 @@ class SymbolDecoder:
 
     def decode(self, rows: np.ndarray, which: np.ndarray) -> np.ndarray:
         """The next len(which) symbols, int32. Raises CodecError when no symbols lead to such a stream."""
-        return _join(
-            [self._decode(_FAMILY, rows.take(which[part], axis=0)) for part in _parts(len(which), rows)]
-        )
+        return _join([self._decode(_FAMILY, rows.take(which[part], axis=0)) for part in _parts(len(which), rows)])
 
     def decode_bytes(self, count: int) -> np.ndarray:
         """The next `count` values 0 to 255, int32."""

@@ -18,9 +18,7 @@ _TYPES = {"tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(float)": n
 logger = logging.getLogger(__name__)
 
 
-def make_session(
-    path: str | Path, providers: Sequence[str] | None = None, threads: int = 1
-) -> ort.InferenceSession:
+def make_session(path: str | Path, providers: Sequence[str] | None = None, threads: int = 1) -> ort.InferenceSession:
     """A session of the network at `path` on the first usable of `providers` (CPU when none is named or usable).
 
     `threads` compute one call together; idle ones sleep instead of spinning. Raises BundleError when the file is
@@ -38,9 +36,7 @@ def make_session(
     try:
         session = ort.InferenceSession(str(path), options, providers=_usable(providers))
     except Exception as error:  # onnxruntime raises a class of its own for each kind of failure
-        raise BundleError(
-            f"{path}: not a network ONNX Runtime can load ({error}); restore the bundle"
-        ) from error
+        raise BundleError(f"{path}: not a network ONNX Runtime can load ({error}); restore the bundle") from error
     _tell_fallback(path, providers, session)
     return session
 
@@ -97,28 +93,22 @@ class Network:
     def _check(self, kind: str, found: Sequence[Any], wanted: tuple[str, Any, Sequence[int | None]]) -> None:
         name, dtype, shape = wanted
         if [port.name for port in found] != [name]:
-            raise BundleError(
-                f"{self.path}: has {kind}s {[port.name for port in found]}, must have one named {name!r}"
-            )
+            raise BundleError(f"{self.path}: has {kind}s {[port.name for port in found]}, must have one named {name!r}")
         port = found[0]
         if _TYPES.get(port.type) is not dtype:
             raise BundleError(f"{self.path}: {kind} {name!r} is {port.type}, must be {np.dtype(dtype).name}")
         if isinstance(port.shape[0] if port.shape else None, int):
-            raise BundleError(
-                f"{self.path}: {kind} {name!r} has a fixed batch size; export it with a dynamic one"
-            )
+            raise BundleError(f"{self.path}: {kind} {name!r} has a fixed batch size; export it with a dynamic one")
         fixed = [size if isinstance(size, int) else None for size in port.shape[1:]]
-        if len(fixed) != len(shape) or any(a and b and a != b for a, b in zip(fixed, shape)):
-            raise BundleError(
-                f"{self.path}: {kind} {name!r} has shape {port.shape}, must be {_pattern(shape)}"
-            )
+        if len(fixed) != len(shape) or any(a and b and a != b for a, b in zip(fixed, shape, strict=True)):
+            raise BundleError(f"{self.path}: {kind} {name!r} has shape {port.shape}, must be {_pattern(shape)}")
 
     def _check_shape(self, output: np.ndarray) -> None:
         name, _, shape = self._result
-        if len(output.shape) != len(shape) + 1 or any(b and a != b for a, b in zip(output.shape[1:], shape)):
-            raise BundleError(
-                f"{self.path}: output {name!r} came as {output.shape}, must be {_pattern(shape)}"
-            )
+        if len(output.shape) != len(shape) + 1 or any(
+            b and a != b for a, b in zip(output.shape[1:], shape, strict=True)
+        ):
+            raise BundleError(f"{self.path}: output {name!r} came as {output.shape}, must be {_pattern(shape)}")
 
 
 def _pattern(shape: Sequence[int | None]) -> str:

@@ -7,6 +7,7 @@ whatever their processors, compute the same model (Balle et al., Integer Network
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,7 +21,9 @@ TOTAL = 1 << 16  # every row of frequencies sums to this
 MAX_CHANNELS = 1024
 MAX_LAYERS = 255
 _MAX_FILE = 16 << 20
-_MAX_ENTRIES = 1 << 23  # frequencies in all; 16 MiB as uint16
+_MAX_ENTRIES = 1 << 22  # frequencies in all; 8 MiB as uint16
+# what zipfile, zlib and numpy raise for damaged files
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,18 +88,8 @@ class EntropyTables:
         try:
             data = source if isinstance(source, bytes) else Path(source).read_bytes()
             arrays = _read(data)
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            EOFError,
-            NotImplementedError,
-            RuntimeError,
-            zipfile.BadZipFile,
-        ) as error:
-            raise CodecError(
-                f"{where}: cannot be read as .npz ({error}); restore or re-export the bundle"
-            ) from error
+        except _UNREADABLE as error:
+            raise CodecError(f"{where}: cannot be read as .npz ({error}); restore or re-export the bundle") from error
         return cls(**arrays)
 
 
@@ -132,9 +125,7 @@ def _check(tables: EntropyTables) -> None:
     _demand(0 < len(tables.layers) <= MAX_LAYERS and (tables.layers > 0).all(), f"layers {tables.layers}")
     _demand(int(tables.layers.sum()) == channels, f"layers add up to {tables.layers.sum()}, not {channels}")
     values = tables.symbols.shape[1]
-    _demand(
-        tables.frequencies.shape == (channels, levels, values + 1), f"frequencies {tables.frequencies.shape}"
-    )
+    _demand(tables.frequencies.shape == (channels, levels, values + 1), f"frequencies {tables.frequencies.shape}")
     _demand(tables.frequencies.size <= _MAX_ENTRIES and values <= 256, "too many frequencies")
     for name in ("symbols", "reference", "reference_thresholds", "neighbour_thresholds"):
         _demand(len(getattr(tables, name)) == channels, f"{name} is not for {channels} channels")
@@ -146,18 +137,14 @@ def _check(tables: EntropyTables) -> None:
 
 def _check_rows(tables: EntropyTables) -> None:
     used = np.arange(tables.frequencies.shape[2]) <= tables.sizes[:, None]  # the escape included
-    _demand(
-        bool(((tables.frequencies > 0) == used[:, None]).all()), "a frequency is zero, or set for no symbol"
-    )
+    _demand(bool(((tables.frequencies > 0) == used[:, None]).all()), "a frequency is zero, or set for no symbol")
     _demand(
         bool((tables.frequencies.sum(axis=2, dtype=np.int64) == TOTAL).all()),
         f"a row does not sum to {TOTAL}",
     )
-    for values, size in zip(tables.symbols, tables.sizes):
+    for values, size in zip(tables.symbols, tables.sizes, strict=True):
         alphabet = values[:size]
-        _demand(
-            len(np.unique(alphabet)) == size and alphabet.max() <= 127, "an alphabet repeats or exceeds int8"
-        )
+        _demand(len(np.unique(alphabet)) == size and alphabet.max() <= 127, "an alphabet repeats or exceeds int8")
 
 
 def _check_references(tables: EntropyTables) -> None:
@@ -182,4 +169,4 @@ def _demand(good: bool | np.bool_, what: str) -> None:
 def layer_slices(layers: Sequence[int]) -> list[slice]:
     """The channels of each layer."""
     ends = np.cumsum([int(n) for n in layers])
-    return [slice(int(end) - int(n), int(end)) for n, end in zip(layers, ends)]
+    return [slice(int(end) - int(n), int(end)) for n, end in zip(layers, ends, strict=True)]

@@ -13,7 +13,7 @@ from nepi_ros.tasks.resample import bilinear
 
 def resize(depth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Depth float32 [h, w] resampled to [height, width] for `size` = (width, height)."""
-    return bilinear(np.asarray(depth)[None], size)[0]
+    return bilinear(depth, size)
 
 
 def valid(depth: np.ndarray) -> np.ndarray:

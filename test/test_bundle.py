@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import shutil
+
+import pytest
+from tiny_bundle import make_tiny_bundle
+
+from nepi_ros.bundle import Bundle, resolve_bundle, write_bundle
+from nepi_ros.bundle_files import identity
+from nepi_ros.errors import BundleError, NepiError
+from nepi_ros.profile import Profile
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny", width=64, height=48)
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    return shutil.copytree(original.path, tmp_path / "copy")
+
+
+def rewrite(folder, **changes):
+    """Change fields of bundle.json and give it the id that belongs to them."""
+    metadata = {**json.loads((folder / "bundle.json").read_text()), **changes}
+    metadata["id"] = identity(metadata)
+    (folder / "bundle.json").write_text(json.dumps(metadata))
+
+
+def test_load_gives_what_was_written(original):
+    bundle = Bundle.load(original.path)
+    assert (bundle.name, bundle.input_size, bundle.latent_shape) == ("tiny", (64, 48), (14, 6, 8))
+    assert bundle.layers == (1, 2, 2, 3, 3, 3) and bundle.task_mask == 7
+    assert bundle.id == int(bundle.metadata["id"], 16) and 0 <= bundle.id < 1 << 64
+    assert bundle.tasks["segmentation"].classes[0] == "floor" and bundle.tasks["depth"].max_m == 10
+    assert bundle.profile.frames == 4 and len(bundle.profile.bytes) == 6
+
+
+def test_equal_bundles_have_equal_ids_and_others_do_not(original, tmp_path):
+    ids = [
+        make_tiny_bundle(tmp_path / "bundle", width=64, height=48, **arguments).id
+        for arguments in ({}, {"seed": 1}, {"name": "other"}, {"tasks": ["depth"]})
+    ]
+    assert ids[0] == original.id and len(set(ids)) == 4
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "entropy.npz", "segmentation.onnx", "train.yaml"])
+def test_a_changed_file_is_named(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(BundleError, match=f"{name}.*does not match its hash.*restore"):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize("name", ["decoder.onnx", "depth.onnx"])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=f"{name}.*cannot be read"):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b'{"format": 2}', b"[" * 100_000])
+def test_garbled_metadata_is_refused(folder, content):
+    (folder / "bundle.json").write_bytes(content)
+    with pytest.raises(BundleError, match="bundle.json"):
+        Bundle.load(folder)
+
+
+def test_changed_metadata_is_noticed(folder):
+    text = (folder / "bundle.json").read_text()
+    (folder / "bundle.json").write_text(text.replace('"max_m": 10.0', '"max_m": 11.0'))
+    with pytest.raises(BundleError, match="does not match its id"):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"layers": [1, 2, 2, 3, 3, 4]},
+        {"layers": []},
+        {"layers": "123"},
+        {"layers": [1, 2, 2, 3, 3, 3.0]},
+        {"input": {"width": 10**9, "height": 48}},
+        {"input": None},
+        {"latent": {"channels": 14, "height": 4096, "width": 4096}},
+        {"latent": {"channels": 14, "height": 0, "width": 8}},
+        {"tasks": {}},
+        {"tasks": {"colour": {"network": "depth.onnx"}}},
+        {"tasks": {"depth": {"network": "../depth.onnx", "min_m": 0, "max_m": 1}}},
+        {"tasks": {"depth": {"network": "unlisted.onnx", "min_m": 0, "max_m": 1}}},
+        {"tasks": {"depth": {"network": "depth.onnx", "min_m": 2, "max_m": 1}}},
+        {"tasks": {"depth": {"network": "depth.onnx", "min_m": "near", "max_m": 1}}},
+        {"tasks": {"segmentation": {"network": "segmentation.onnx", "classes": ["a"], "palette": []}}},
+        {"tasks": {"segmentation": {"network": "segmentation.onnx", "classes": ["a"], "palette": [[0, 0, 256]]}}},
+        {"tasks": {"classification": {"network": "classification.onnx", "classes": []}}},
+        {"profile": None},
+        {"profile": {"bytes": [1, 2]}},
+        {"profile": {"bytes": [6, 5, 4, 3, 2, 1], "agreement": {}}},
+        {"files": {}},
+        {"files": ["encoder.onnx"]},
+    ],
+)
+def test_impossible_metadata_is_refused(folder, changes):
+    rewrite(folder, **changes)
+    with pytest.raises(BundleError, match="bundle.json|entropy.npz|no name for a file"):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize("name", ["../escape", "/etc/passwd", "a/b", ".hidden", "", "bundle.json", "a\0b", "x" * 101])
+def test_names_that_leave_the_folder_are_refused(folder, name):
+    files = json.loads((folder / "bundle.json").read_text())["files"]
+    rewrite(folder, files={**files, name: "0" * 64})
+    with pytest.raises(BundleError, match="no name for a file"):
+        Bundle.load(folder)
+    with pytest.raises(BundleError, match="no name for a file"):
+        write_bundle(folder.parent / "new", {}, {name: b""})
+
+
+def test_files_that_are_not_listed_do_no_harm(folder, original):
+    (folder / "README").write_text("notes")
+    assert Bundle.load(folder).id == original.id
+
+
+def test_write_replaces_a_bundle_but_nothing_else(folder, original, tmp_path):
+    files = {name: folder / name for name in original.metadata["files"]}
+    renamed = write_bundle(original.path.parent / "again", {**original.metadata, "name": "renamed"}, files)
+    assert renamed.name == "renamed" and renamed.id != original.id
+    assert write_bundle(renamed.path, original.metadata, files).id == original.id
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("years of work")
+    with pytest.raises(BundleError, match="is no bundle"):
+        write_bundle(tmp_path / "precious", original.metadata, files)
+    assert (tmp_path / "precious" / "thesis.txt").exists()
+
+
+def test_a_failed_write_leaves_everything_as_it_was(folder, original):
+    with pytest.raises(BundleError):
+        write_bundle(
+            folder, {**original.metadata, "layers": [14]}, {name: folder / name for name in original.metadata["files"]}
+        )
+    assert Bundle.load(folder).id == original.id
+    assert os.listdir(folder.parent) == [folder.name]
+
+
+def test_written_bundles_are_readable_by_everybody(original):
+    assert original.path.stat().st_mode & 0o755 == 0o755
+
+
+def test_created_is_filled_in(folder, original, tmp_path):
+    metadata = {key: value for key, value in original.metadata.items() if key != "created"}
+    bundle = write_bundle(tmp_path / "new", metadata, {name: folder / name for name in original.metadata["files"]})
+    assert bundle.metadata["created"].startswith("20")
+
+
+def test_resolve_by_path_and_by_name(original, tmp_path, monkeypatch):
+    assert resolve_bundle(original.path) == original.path
+    models = tmp_path / "prefix" / "share" / "nepi_ros" / "models"
+    shutil.copytree(original.path, models / "garden")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere{os.pathsep}{tmp_path / 'prefix'}")
+    assert resolve_bundle("garden") == models / "garden"
+    assert resolve_bundle("models/garden") == models / "garden"
+    with pytest.raises(BundleError, match=r"elsewhere/garden: no bundle.*garden"):
+        resolve_bundle("elsewhere/garden")
+
+
+def test_profile_answers():
+    profile = Profile((100.0, 150.0, 300.0), {"depth": (0.8, 0.951, 0.952), "segmentation": (0.9, 0.9, 0.9)})
+    assert profile.bytes_of(2, ["depth"]) == 150 and profile.bytes_of(0, ["depth"]) == 0
+    assert profile.accuracy_of(2, ["depth", "segmentation"]) == 0.9 and profile.accuracy_of(0, ["depth"]) == 0
+    assert profile.useful_layers(["depth"]) == 2 and profile.useful_layers(["depth"], tolerance=0) == 3
+    assert profile.useful_layers(["segmentation"]) == 1 and profile.useful_layers(["depth", "segmentation"]) == 2
+    assert [profile.layers_within(["depth"], budget) for budget in (99, 100, 299, 1e9)] == [0, 1, 2, 3]
+
+
+def test_profile_refuses_what_it_has_not():
+    profile = Profile((100.0,), {"depth": (0.8,)})
+    with pytest.raises(BundleError, match="classification"):
+        profile.accuracy_of(1, ["classification"])
+    with pytest.raises(ValueError):
+        profile.bytes_of(2, ["depth"])
+
+
+def test_a_bundle_error_is_a_nepi_error():
+    assert issubclass(BundleError, NepiError)
