@@ -4,7 +4,7 @@
 import cv2
 import numpy as np
 
-from nepi_ros.scenes.textures import SIZE
+from nepi_ros.scenes.surfaces import SIZE
 
 LEVELS = 6
 PAD = 2  # wrapped border, for bilinear sampling across the edge of a periodic texture

@@ -14,7 +14,7 @@ from nepi_ros.scenes.tracer import Tracer
 WIDTH = 2048
 RANGE = 8.0  # metres beyond which a lamp adds nothing visible
 MINIMUM = 1e-4  # share of a lamp's light that is worth a ray
-DIRECTIONS = 40
+DIRECTIONS = 32
 BOUNCES = 2
 
 
@@ -37,7 +37,14 @@ class Sun:
 
 
 class LightMap:
-    """Places the patches' sample grids in one picture; `corner` [n, 2] is each grid's first pixel (x, y)."""
+    """Places the patches' sample grids in one picture.
+
+    Attributes:
+        corner: First pixel (x, y) of each patch's grid [n, 2].
+        patch, pixel: Patch and pixel (row by row) of every sample.
+        point: Every sample's point; patches of a curved surface share points.
+        position, normal: The points, where light is computed.
+    """
 
     def __init__(self, patches: Patches):
         nodes = patches.nodes
@@ -69,7 +76,8 @@ class LightMap:
         self.pixel = (self.corner[self.patch, 1] + gy) * WIDTH + self.corner[self.patch, 0] + gx
         # Samples keep a little off the edges, so that they do not lie inside the neighbouring wall.
         side = np.linalg.norm(patches.corners[:, [1, 3]] - patches.corners[:, :1], axis=2)
-        inset = np.minimum(0.02 / np.maximum(side, 1e-6), 0.3)[self.patch]
+        curved = np.ptp(patches.normals, axis=1).max(1) > 1e-4
+        inset = np.where(curved[:, None], 0.0, np.minimum(0.02 / np.maximum(side, 1e-6), 0.3))[self.patch]
         s = np.clip(gx / (columns - 1), inset[:, 0], 1 - inset[:, 0])[:, None]
         t = np.clip(gy / (patches.nodes[self.patch, 1] - 1), inset[:, 1], 1 - inset[:, 1])[:, None]
 
@@ -77,10 +85,18 @@ class LightMap:
             a = a[self.patch]
             return (1 - s) * (1 - t) * a[:, 0] + s * (1 - t) * a[:, 1] + s * t * a[:, 2] + (1 - s) * t * a[:, 3]
 
-        self.normal = blend(patches.normals)
-        self.normal /= np.maximum(np.linalg.norm(self.normal, axis=1, keepdims=True), 1e-6)
-        self.position = (blend(patches.corners) + 0.012 * self.normal).astype(np.float32)
-        self.normal = self.normal.astype(np.float32)
+        normal = blend(patches.normals)
+        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+        position = blend(patches.corners) + 0.012 * normal
+        first, self.point = _distinct(np.concatenate([position, normal], axis=1))
+        self.position, self.normal = position[first].astype(np.float32), normal[first].astype(np.float32)
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First index of every distinct row (to a tenth of a millimetre), and for each row which one it is."""
+    keys = np.ascontiguousarray(np.round(rows * 1e4).astype(np.int32))
+    _, first, which = np.unique(keys.view(f"V{keys.shape[1] * 4}").ravel(), return_index=True, return_inverse=True)
+    return first, which
 
 
 def bake(
@@ -105,7 +121,7 @@ def bake(
         albedo: Mean reflectance of every patch [n, 3].
         ambient: Faint light from everywhere (red, green, blue), where a ray meets nothing or a dark corner.
     """
-    direct = np.zeros((len(light_map.patch), 3), np.float32)
+    direct = np.zeros((len(light_map.position), 3), np.float32)
     for lamp in lamps:
         _add_lamp(direct, light_map, tracer, lamp)
     glass = np.array([m.texture.startswith("window") for m in patches.materials])
@@ -114,13 +130,13 @@ def bake(
     light = direct
     flat = light_map.image.reshape(-1, 3)
     for _ in range(BOUNCES):
-        flat[light_map.pixel] = light * albedo[light_map.patch]
+        flat[light_map.pixel] = light[light_map.point] * albedo[light_map.patch]
         incoming = np.zeros_like(direct)
         for column in range(sample.shape[1]):
             incoming += np.where(patch[:, column, None] >= 0, flat[sample[:, column]], 0)
         light = direct + incoming / DIRECTIONS + ambient
     emission = np.array([m.emission for m in patches.materials], np.float32)[patches.material][light_map.patch]
-    flat[light_map.pixel] = np.where(emission[:, None] > 0, emission[:, None], light)
+    flat[light_map.pixel] = np.where(emission[:, None] > 0, emission[:, None], light[light_map.point])
     return light_map.image
 
 

@@ -47,7 +47,7 @@ class Patches:
 class Builder:
     """Collects patches. `at` moves the frame in which the shapes below are given; `labelled` sets class and place."""
 
-    def __init__(self, spacing: float = 0.12):
+    def __init__(self, spacing: float = 0.16):
         self._spacing = spacing
         self._parts: list[tuple[np.ndarray, ...]] = []
         self._materials: dict[Material, int] = {}

@@ -61,7 +61,7 @@ class Path:
         tangent = np.roll(self.ground, -1, axis=0) - np.roll(self.ground, 1, axis=0)
         heading = np.unwrap(np.arctan2(tangent[:, 1], tangent[:, 0]))
         curvature = np.abs(np.roll(np.unwrap(heading), -5) - np.roll(heading, 5)) / (10 * STEP)
-        curvature[[*range(5), *range(-5, 0)]] = 0
+        curvature[[*range(5), *range(-5, 0)]] = 0  # the heading jumps by whole turns where the tour closes
         speed = SPEED / (1 + 0.35 * smooth_loop(np.minimum(curvature, 3.0)[:, None], 0.3 / STEP)[:, 0])
         time = np.append(0, (STEP / speed).cumsum())
         self.length = int(round(time[-1] * RATE))

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nepi_ros.errors import ConfigError
 from nepi_ros.scenes.camera import Sensor, motion_blur
+from nepi_ros.scenes.exposure import meter
 from nepi_ros.scenes.labels import PLACES
 from nepi_ros.scenes.path import RATE, Pose
 from nepi_ros.scenes.render import Camera, Renderer
 from nepi_ros.scenes.tracer import Hits
 from nepi_ros.scenes.world import make_world
 
-FOCAL = 0.78  # focal length over picture width: 65 degrees
 SHUTTER = 0.4  # share of the frame time that the shutter is open
-MIDDLE_GREY = 0.2
-METERING = 15  # frames between exposure measurements
 
 
 @dataclass(frozen=True)
@@ -49,16 +48,16 @@ class Patrol:
     rate = RATE
 
     def __init__(self, width: int = 320, height: int = 240, seed: int = 0):
+        if min(width, height) < 16 or seed < 0:
+            raise ConfigError(f"scenes of {width}x{height} with seed {seed}: at least 16x16 and a seed of 0 or more")
         self.width, self.height, self.seed = width, height, seed
-        self.fx = self.fy = FOCAL * width
-        self.cx, self.cy = (width - 1) / 2, (height - 1) / 2
-        self._camera = Camera(width, height, self.fx, self.fy, self.cx, self.cy)
+        self._camera = camera = Camera.of_size(width, height)
+        self.fx, self.fy, self.cx, self.cy = camera.fx, camera.fy, camera.cx, camera.cy
         self.world = make_world(seed)
         self._renderer = Renderer(self.world, seed)
         self._sensor = Sensor(width, height, seed)
-        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-        self._x, self._y = x.ravel(), y.ravel()
-        self._exposure = self._meter()
+        self._x, self._y = camera.pixels()
+        self._exposure = meter(self._renderer, self.world.path)
 
     @property
     def length(self) -> int:
@@ -96,6 +95,8 @@ class Patrol:
         edge[1:] |= down
         edge[:-1] |= down
         where = np.flatnonzero(edge)
+        if not len(where):
+            return light
         x, y = self._x[where], self._y[where]
         shifts = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
         xs, ys = (np.concatenate([a + s[axis] for s in shifts]).astype(np.float32) for axis, a in enumerate((x, y)))
@@ -112,24 +113,3 @@ class Patrol:
         z = np.maximum(seen[:, 2], 0.1)
         flow = np.stack([seen[:, 0] / z * self.fx + self.cx - self._x, seen[:, 1] / z * self.fy + self.cy - self._y], 1)
         return (flow * np.float32(SHUTTER)).astype(np.float32)
-
-    def _meter(self) -> np.ndarray:
-        """Exposure of every frame: automatic exposure that follows the light within about a second."""
-        width, height = 32, 24
-        camera = Camera(width, height, FOCAL * width, FOCAL * width, (width - 1) / 2, (height - 1) / 2)
-        y, x = (a.ravel().astype(np.float32) for a in np.mgrid[0:height, 0:width])
-        count = max(1, self.length // METERING)
-        at = np.arange(count) * self.length // count
-        brightness = np.empty(count)
-        for slot, index in enumerate(at):
-            origins, directions = self._renderer.rays(camera, self.pose(int(index)), x, y)
-            light = self._renderer.shade(
-                self._renderer.tracer.trace(origins, directions), origins, directions, 1 / camera.fx
-            )
-            brightness[slot] = np.log(np.minimum(light, 1.2).mean() + 1e-3)
-        spectrum = np.fft.rfft(brightness) * np.exp(-2 * (np.pi * np.fft.rfftfreq(count) * 1.5) ** 2)
-        smooth = np.fft.irfft(spectrum, n=count)
-        # Exposure makes up for most, not all, of the difference between bright and dark rooms.
-        mean = smooth.mean()
-        exposure = MIDDLE_GREY / np.exp(mean + 0.8 * (smooth - mean))
-        return np.interp(np.arange(self.length), np.append(at, self.length), np.append(exposure, exposure[0]))

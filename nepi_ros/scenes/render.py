@@ -8,10 +8,12 @@ import numpy as np
 from nepi_ros.scenes.atlas import LEVELS, Atlas, remap
 from nepi_ros.scenes.lighting import LightMap, bake
 from nepi_ros.scenes.path import Pose
-from nepi_ros.scenes.textures import SIZE, make_textures
+from nepi_ros.scenes.surfaces import SIZE
+from nepi_ros.scenes.textures import make_textures
 from nepi_ros.scenes.tracer import Hits, Tracer
 from nepi_ros.scenes.world import World
 
+FOCAL = 0.78  # focal length over picture width: 65 degrees
 AMBIENT = np.array([0.02, 0.021, 0.023], np.float32)
 
 
@@ -25,6 +27,16 @@ class Camera:
     fy: float
     cx: float
     cy: float
+
+    @classmethod
+    def of_size(cls, width: int, height: int) -> "Camera":
+        """The patrol's camera at this resolution: square pixels, the optical axis in the middle."""
+        return cls(width, height, FOCAL * width, FOCAL * width, (width - 1) / 2, (height - 1) / 2)
+
+    def pixels(self) -> tuple[np.ndarray, np.ndarray]:
+        """x and y of all pixels, row by row, float32 [width * height] each."""
+        y, x = np.mgrid[0 : self.height, 0 : self.width].astype(np.float32)
+        return x.ravel(), y.ravel()
 
 
 class Renderer:

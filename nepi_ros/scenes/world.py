@@ -21,7 +21,7 @@ from nepi_ros.scenes.lighting import Lamp, Sun
 from nepi_ros.scenes.mesh import Builder, Material, Patches
 from nepi_ros.scenes.path import Path
 from nepi_ros.scenes.planner import Planner
-from nepi_ros.scenes.rooms import Style, make_styles
+from nepi_ros.scenes.styles import Style, make_styles
 
 FLOOR, WALL_LABEL, CEILING, DOOR = (CLASS_ID[name] for name in ("floor", "wall", "ceiling", "door"))
 FRAME = Material("wood", (0.66, 0.48, 0.32), 1.5)
@@ -69,7 +69,7 @@ class _Shell:
         opening = (0, room.right - half, room.right + half)
         plan = Planner(room.left, room.right, room.depth, room.to_local(self._path.ground), [opening])
         with b.at(*room.origin, 0, room.yaw), b.labelled(place=room.place):
-            self._doorway(room.height)
+            self._doorway()
             self._leaf(plan)
             if style.windows:
                 self._windows(plan, room)
@@ -126,7 +126,7 @@ class _Shell:
             for start, end in doors:
                 b.quad((start, 0, DOOR_HEIGHT), (end - start, 0, 0), (0, 0, height - DOOR_HEIGHT), bands[-1][2])
 
-    def _doorway(self, height: float) -> None:
+    def _doorway(self) -> None:
         """The passage through the wall, and the frame around it on the room's side."""
         b, half = self.builder, DOOR_WIDTH / 2
         with b.labelled(FLOOR):
