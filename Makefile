@@ -15,7 +15,8 @@ say = @echo "nepi_ros: $(1)"
 lower = $(shell echo $(1) | tr A-Z_ a-z-)
 # Only what stands on the command line: the environment may hold such names for other reasons.
 given = $(if $(filter command,$(origin $(1))),--$(call lower,$(1)) "$($(1))")
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The option is for older versions of pip: some packages are still source archives.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
