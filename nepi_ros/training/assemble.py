@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From trained networks to a bundle on disk: export, fit the entropy tables, measure the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnxruntime
+from torch import nn
+from tqdm import tqdm
+
+from nepi_ros.bundle import Bundle, write_bundle
+from nepi_ros.codec import Decoder, Encoder, TargetNetworks, fit_tables, packed_size, untouched
+from nepi_ros.datasets import FrameSet, Sample
+from nepi_ros.letterbox import Letterbox
+from nepi_ros.profile import Profile
+from nepi_ros.tasks import REGISTRY, Meter, Task, TaskSpec
+from nepi_ros.training.codec import Codec
+from nepi_ros.training.config import TrainConfig
+from nepi_ros.training.data import Frames
+from nepi_ros.training.export import export_decoder, export_encoder, export_target
+
+
+def make_bundle(
+    config: TrainConfig,
+    files: dict[str, bytes],
+    codec: Codec,
+    targets: dict[str, nn.Module],
+    frames: Frames,
+    val: Sequence[Path],
+    out: Path,
+) -> Bundle:
+    """Write the bundle to `out`: networks, tables fitted on the training frames, profile measured on the folders
+    `val`. files are further ones to put into it."""
+    size = (config.input.width, config.input.height)
+    files = files | {f"{task}.onnx": export_target(task, network, size) for task, network in targets.items()}
+    files["encoder.onnx"] = export_encoder(codec.encoder, size)
+    latents = encode_all(files["encoder.onnx"], frames)
+    files["decoder.onnx"] = export_decoder(codec.decoder, latents.shape[1:])
+    files["entropy.npz"] = fit_tables(latents, config.codec.layers).to_npz()
+    if config.notice:
+        files["NOTICE"] = config.notice.strip().encode() + b"\n"
+    metadata = _metadata(config, latents.shape[1:])
+    with TemporaryDirectory() as folder:
+        # A profile is measured with the bundle it goes into; so the bundle is first written with an empty one.
+        unmeasured = {**metadata, "profile": _empty_profile(config).to_json()}
+        draft = write_bundle(Path(folder) / config.name, unmeasured, files)
+        profile = measure_profile(draft, [sample for folder in val for sample in FrameSet.open(folder)])
+    return write_bundle(out, {**metadata, "profile": profile.to_json()}, files)
+
+
+def encode_all(encoder: bytes, frames: Frames) -> np.ndarray:
+    """Latents int8 [N,C,h,w] of all frames, by the exported encoder."""
+    session = onnxruntime.InferenceSession(encoder, providers=["CPUExecutionProvider"])
+    images = frames.image.permute(0, 2, 3, 1).cpu().numpy()
+    bar = tqdm(images, desc="encoding", unit="frame", leave=False)
+    return np.concatenate([session.run(None, {"image": image[None]})[0] for image in bar])
+
+
+def measure_profile(bundle: Bundle, frames: Sequence[Sample]) -> Profile:
+    """Bytes, agreement and accuracy of every prefix of layers on `frames`, coded and decoded for real."""
+    encoder, decoder = Encoder(bundle), Decoder(bundle)
+    networks = TargetNetworks(bundle, tuple(bundle.tasks))
+    prefixes = range(1, len(bundle.layers) + 1)
+    sizes = np.zeros(len(bundle.layers))
+    curves = [_Gauge(bundle.tasks) for _ in prefixes]
+    reference = _Gauge(bundle.tasks)
+    for sample in tqdm(frames, desc=f"measuring {bundle.name}", unit="frame"):
+        box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)
+        image = box.apply(sample.rgb)
+        streams = encoder.encode(image).streams
+        sizes += [packed_size(streams[:k]) for k in prefixes]
+        wanted = networks.run(untouched(image[None]))
+        reference.add(wanted, wanted, sample, box)
+        for k in prefixes:
+            curves[k - 1].add(networks.run(decoder.decode([streams[:k]])), wanted, sample, box)
+    return Profile(
+        bytes=tuple(sizes / len(frames)),
+        agreement={task: tuple(c.agreement[task].value() for c in curves) for task in bundle.tasks},
+        accuracy={task: tuple(c.accuracy[task].value() for c in curves) for task in reference.measured()},
+        target_accuracy={task: reference.accuracy[task].value() for task in reference.measured()},
+        frames=len(frames),
+    )
+
+
+class _Gauge:
+    """Meters for all tasks at one setting."""
+
+    def __init__(self, specs: dict[str, TaskSpec]) -> None:
+        self._specs = specs
+        self.agreement: dict[str, Meter] = {task: REGISTRY[task].agreement(spec) for task, spec in specs.items()}
+        self.accuracy: dict[str, Meter] = {task: REGISTRY[task].accuracy(spec) for task, spec in specs.items()}
+
+    def add(self, got: dict[str, np.ndarray], wanted: dict[str, np.ndarray], sample: Sample, box: Letterbox) -> None:
+        """One frame: outputs on the decoded image, outputs on the untouched one, labels."""
+        for task, spec in self._specs.items():
+            entry, truth = REGISTRY[task], _truth(sample, task)
+            size = truth.shape[::-1] if truth is not None and truth.ndim else box.content[2:]
+            result = _result(entry, got[task][0], size, spec, box)
+            self.agreement[task].add(result, _result(entry, wanted[task][0], size, spec, box))
+            if truth is not None:
+                self.accuracy[task].add(result, truth)
+
+    def measured(self) -> list[str]:
+        """Tasks that had labels."""
+        return [task for task, meter in self.accuracy.items() if np.isfinite(meter.value())]
+
+
+def _result(task: Task, output: np.ndarray, size: tuple[int, int], spec: TaskSpec, box: Letterbox) -> np.ndarray:
+    """A network's output as a result at `size` over the source image, without the letterbox's bars."""
+    return task.result(box.crop(output) if task.dense else output, size, spec)
+
+
+def _truth(sample: Sample, task: str) -> np.ndarray | None:
+    known = {"segmentation": sample.segmentation, "depth": sample.depth, "classification": sample.place}[task]
+    return None if known is None else np.asarray(known)
+
+
+def _metadata(config: TrainConfig, latent_shape: tuple[int, ...]) -> dict:
+    channels, height, width = latent_shape
+    return {
+        "name": config.name,
+        "input": asdict(config.input),
+        "latent": {"channels": channels, "height": height, "width": width},
+        "layers": list(config.codec.layers),
+        "tasks": {task: {"network": f"{task}.onnx", **settings} for task, settings in config.tasks.items()},
+    }
+
+
+def _empty_profile(config: TrainConfig) -> Profile:
+    nothing = (0.0,) * len(config.codec.layers)
+    return Profile(bytes=nothing, agreement={task: nothing for task in config.tasks})

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training run is told: one YAML file, checked before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from nepi_ros.errors import ConfigError
+from nepi_ros.tasks import TASKS
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """Size in pixels of the images that encoder and target networks see; multiples of 16."""
+
+    width: int = 320
+    height: int = 240
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height"):
+            if getattr(self, name) % 16 or getattr(self, name) < 32:
+                raise ConfigError(f"input.{name}: {getattr(self, name)} is not a multiple of 16 from 32 up")
+
+
+@dataclass(frozen=True)
+class ScenesConfig:
+    """Frames to render from the built-in scenes instead of reading folders: buildings by their seeds, `frames` of
+    each, `step` apart along the patrol."""
+
+    train_seeds: tuple[int, ...]
+    val_seeds: tuple[int, ...]
+    frames: int = 130
+    step: int = 43
+
+    def __post_init__(self) -> None:
+        both = set(self.train_seeds) & set(self.val_seeds)
+        if both or not self.train_seeds or not self.val_seeds:
+            raise ConfigError(f"scenes: train_seeds and val_seeds must be given and differ; both hold {sorted(both)}")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes to training frames: zoom up to a factor, turn up to degrees, mirror, share of colour change."""
+
+    zoom: float = 1.35
+    turn_deg: float = 5.0
+    mirror: bool = False
+    colour: float = 0.25
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One optimisation: how many steps of how many frames, and the highest learning rate (one cosine)."""
+
+    steps: int = 1000
+    batch: int = 16
+    rate: float = 1e-3
+
+
+@dataclass(frozen=True)
+class TargetsConfig:
+    """Target networks: first one trunk for all tasks, then each task's own network from a copy of it.
+
+    width scales the channels. networks names ONNX files to use instead, per task.
+    """
+
+    width: float = 1.0
+    joint: StageConfig = field(default_factory=StageConfig)
+    tune: StageConfig = field(default_factory=StageConfig)
+    networks: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """Encoder and decoder.
+
+    layers: latent channels per layer, most important first. target_bytes: mean size of the full epitome that
+    the rate term steers to (by the training prior; the coder's contexts then save some of it).
+    full_share: share of frames trained with all layers, the rest with a random prefix.
+    """
+
+    layers: tuple[int, ...] = (1, 1, 2, 2, 3, 3, 4, 4, 6, 6, 8, 8)
+    target_bytes: float = 2500.0
+    full_share: float = 0.3
+    stage: StageConfig = field(default_factory=StageConfig)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run: from labelled frames to a bundle.
+
+    train and val are folders as nepi_ros.datasets reads them, seen from the configuration file's folder;
+    scenes takes their place. tasks holds each task's own settings, as the bundle's metadata wants them.
+    """
+
+    name: str
+    tasks: dict[str, dict[str, Any]]
+    train: str = ""
+    val: str = ""
+    scenes: ScenesConfig | None = None
+    notice: str = ""
+    seed: int = 0
+    input: InputConfig = field(default_factory=InputConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    targets: TargetsConfig = field(default_factory=TargetsConfig)
+    codec: CodecConfig = field(default_factory=CodecConfig)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.tasks) - set(TASKS)
+        if unknown or not self.tasks:
+            raise ConfigError(f"tasks: {', '.join(sorted(unknown)) or 'none'}; choose from {', '.join(TASKS)}")
+        if bool(self.train and self.val) == bool(self.scenes):
+            raise ConfigError("train, val: name a folder each, or give scenes instead of both")
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainConfig:
+        """Read a YAML file. Raises ConfigError naming the file and the entry that is wrong."""
+        try:
+            content = yaml.safe_load(Path(path).read_text())
+            return _build(cls, content, "")
+        except (OSError, yaml.YAMLError, ConfigError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+
+_NESTED = {"input": InputConfig, "augment": AugmentConfig, "targets": TargetsConfig, "codec": CodecConfig,
+           "scenes": ScenesConfig, "joint": StageConfig, "tune": StageConfig, "stage": StageConfig}  # fmt: skip
+
+
+def _build(kind: type[T], content: Any, where: str) -> T:
+    if not isinstance(content, dict):
+        raise ConfigError(f"{where or 'the file'}: expected a mapping")
+    known = {f.name for f in fields(kind)}
+    for key in content:
+        if key not in known:
+            raise ConfigError(f"{where}{key}: unknown; known are {', '.join(sorted(known))}")
+    values = {k: _build(_NESTED[k], v, f"{where}{k}.") if k in _NESTED else _plain(v) for k, v in content.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigError(f"{where or 'the file'}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

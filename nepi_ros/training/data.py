@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labelled frames in memory, and random batches of them that depend on seed and step alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from nepi_ros.datasets import IGNORED, FrameSet, Sample
+from nepi_ros.letterbox import Letterbox
+from nepi_ros.scenes import Patrol
+from nepi_ros.scenes.export import export
+from nepi_ros.training.config import AugmentConfig, ScenesConfig, TrainConfig
+
+# Labels are kept at half the input's size: as fine as the loss needs.
+LABEL_SHARE = 2
+
+
+@dataclass
+class Batch:
+    """Frames with labels. image: float32 [N,3,H,W] in 0..1, depth: float32 [N,1,H/2,W/2] metres (0 unknown),
+    segmentation: int64 [N,H/2,W/2] (255 ignored), place: int64 [N] (-1 unknown)."""
+
+    image: Tensor
+    depth: Tensor
+    segmentation: Tensor
+    place: Tensor
+
+
+@dataclass(frozen=True)
+class FrameFolders:
+    """Where a run's frames lie."""
+
+    train: tuple[Path, ...]
+    val: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, config: TrainConfig, config_file: Path, runs: Path) -> FrameFolders:
+        """The configured folders; scenes are rendered to `runs` unless they are already there."""
+        if config.scenes is None:
+            return cls((config_file.parent / config.train,), (config_file.parent / config.val,))
+        size = (config.input.width, config.input.height)
+        train = tuple(_render(seed, config.scenes, size, runs) for seed in config.scenes.train_seeds)
+        return cls(train, tuple(_render(seed, config.scenes, size, runs) for seed in config.scenes.val_seeds))
+
+
+def _render(seed: int, scenes: ScenesConfig, size: tuple[int, int], runs: Path) -> Path:
+    folder = runs / "scenes" / f"{size[0]}x{size[1]}-{scenes.frames}-by-{scenes.step}-seed-{seed}"
+    indices = range(0, scenes.frames * scenes.step, scenes.step)
+    export(Patrol(*size, seed=seed), folder, tqdm(indices, desc=f"rendering building {seed}", unit="frame"))
+    return folder
+
+
+class Frames:
+    """All frames of some folders at the bundle's input size, as tensors on `device`."""
+
+    def __init__(self, folders: Sequence[Path], input_size: tuple[int, int], device: torch.device) -> None:
+        self.size = input_size
+        samples = [sample for folder in folders for sample in FrameSet.open(folder)]
+        rows = [self._fit(sample) for sample in samples]
+        image, depth, segmentation, place = (np.stack(column) for column in zip(*rows, strict=True))
+        self.image = torch.from_numpy(image).permute(0, 3, 1, 2).contiguous().to(device)
+        self.depth = torch.from_numpy(depth)[:, None].to(device)
+        self.segmentation = torch.from_numpy(segmentation).to(device)
+        self.place = torch.from_numpy(place).to(device)
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def _fit(self, sample: Sample) -> tuple[np.ndarray, ...]:
+        height, width = sample.rgb.shape[:2]
+        box = Letterbox((width, height), self.size)
+        small = (self.size[0] // LABEL_SHARE, self.size[1] // LABEL_SHARE)
+        depth = _place(sample.depth, box, small, np.float32(0.0))
+        labels = _place(sample.segmentation, box, small, np.uint8(IGNORED))
+        return box.apply(sample.rgb), depth, labels, np.int64(-1 if sample.place is None else sample.place)
+
+    def class_weights(self, classes: int) -> Tensor:
+        """Weights for a segmentation loss: inverse square root of the classes' frequency, mean 1."""
+        counts = torch.bincount(self.segmentation.flatten().long(), minlength=256)[:classes].float()
+        weights = (counts.sum() / counts.clamp(min=1)).sqrt().clamp(max=20.0)
+        return weights / weights.mean()
+
+    def batch(self, size: int, seed: int, step: int, augment: AugmentConfig) -> Batch:
+        """`size` random frames, randomly changed: the same for the same seed and step."""
+        # A generator on the CPU, so that a run gives the same batches on every device.
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        index = torch.randint(len(self), (size,), generator=generator)
+        affine, zoom = _random_affine(size, augment, self.size, generator)
+        colour = _random_colour(size, augment.colour, generator)
+        device = self.image.device
+        index, affine, zoom = index.to(device), affine.to(device), zoom.to(device)
+        image = _warp(self.image[index].float() / 255.0, affine, "bilinear")
+        # The nearest camera with unchanged intrinsics that would see a zoomed frame stands closer by the zoom.
+        depth = _warp(self.depth[index], affine, "nearest") / zoom[:, None, None, None]
+        # Shifted by one, so that what comes from outside the frame is ignored rather than class 0.
+        labels = _warp((self.segmentation[index].float() + 1)[:, None] % 256, affine, "nearest")[:, 0]
+        image = _recolour(image, *(c.to(device) for c in colour))
+        return Batch(image, depth, (labels.long() - 1) % 256, self.place[index])
+
+
+def _place(label: np.ndarray | None, box: Letterbox, size: tuple[int, int], unknown: np.generic) -> np.ndarray:
+    """A label map laid into a map of `size` (width, height) as the letterbox lays the image into the input."""
+    placed = np.full((size[1], size[0]), unknown)
+    if label is not None:
+        x, y, w, h = (v // LABEL_SHARE for v in box.content)
+        placed[y : y + h, x : x + w] = cv2.resize(label, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
+    return placed
+
+
+def _random_affine(size: int, augment: AugmentConfig, input_size: tuple[int, int], generator: torch.Generator):
+    """Matrices for affine_grid that look at a random part of the frame, and how much they zoom in."""
+    uniform = torch.rand(5, size, generator=generator)
+    zoom = 1 + (augment.zoom - 1) * uniform[0]
+    angle = math.radians(augment.turn_deg) * (2 * uniform[1] - 1)
+    mirror = torch.where(uniform[2] < (0.5 if augment.mirror else 0.0), -1.0, 1.0)
+    aspect = input_size[0] / input_size[1]
+    cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
+    shift = (1 - 1 / zoom) * (2 * uniform[3:] - 1)
+    row_x = torch.stack([cos * mirror, -sin / aspect, shift[0]], dim=1)
+    row_y = torch.stack([sin * aspect * mirror, cos, shift[1]], dim=1)
+    return torch.stack([row_x, row_y], dim=1), zoom
+
+
+def _random_colour(size: int, amount: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    uniform = 2 * torch.rand(size, 5, generator=generator) - 1
+    gain = torch.exp(amount * uniform[:, :1]) * torch.exp(amount / 4 * uniform[:, 1:4])
+    gamma = torch.exp(amount * uniform[:, 4])
+    noise = 0.02 * torch.rand(size, generator=generator)
+    return gain[:, :, None, None], gamma[:, None, None, None], noise[:, None, None, None]
+
+
+def _recolour(image: Tensor, gain: Tensor, gamma: Tensor, noise: Tensor) -> Tensor:
+    changed = (image * gain).clamp(1e-4, 1.0) ** gamma
+    return (changed + noise * torch.randn_like(changed)).clamp(0.0, 1.0)
+
+
+def _warp(values: Tensor, affine: Tensor, mode: str) -> Tensor:
+    grid = F.affine_grid(affine, list(values.shape), align_corners=False)
+    return F.grid_sample(values, grid, mode=mode, padding_mode="zeros", align_corners=False)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An optimisation that can be stopped at any moment and goes on where its last checkpoint was."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from nepi_ros.errors import ConfigError
+from nepi_ros.training.config import StageConfig
+
+_SAVE_EVERY_S = 60.0
+_WARM_UP = 0.03
+
+StepFunction = Callable[[int], tuple[Tensor, Mapping[str, float]]]
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The GPU where there is one, unless told otherwise."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 arithmetic for convolutions: faster on GPUs and recent CPUs, and safe without loss scaling."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def learning_rate(step: int, stage: StageConfig) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    done = (step + 1) / stage.steps
+    return stage.rate * min(1.0, done / _WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
+
+
+class Stage:
+    """Trains `module` for the steps of `config`, keeping a running average of its weights.
+
+    step_function(step) gives the loss and figures to show. `extra` is further state that must survive a stop:
+    an object with state_dict and load_state_dict. After run() the module holds the averaged weights.
+    """
+
+    def __init__(self, name: str, folder: Path, module: nn.Module, config: StageConfig, extra=None) -> None:
+        self.name, self.module, self.config, self.extra = name, module, config, extra
+        self.file = folder / f"{name}.pt"
+        self.average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.998), use_buffers=True)
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(parameters, lr=config.rate, weight_decay=1e-4)
+        self.step = 0
+
+    def run(self, step_function: StepFunction) -> None:
+        """Train to the end, from the checkpoint if there is one."""
+        self._load()
+        if self.step < self.config.steps:
+            self._optimise(step_function)
+            self._save()
+        self.module.load_state_dict(self.average.module.state_dict())
+        self.module.eval()
+
+    def _optimise(self, step_function: StepFunction) -> None:
+        saved = time.monotonic()
+        self.module.train()
+        bar = tqdm(range(self.step, self.config.steps), desc=self.name, initial=self.step, total=self.config.steps,
+                   mininterval=2.0, dynamic_ncols=True)  # fmt: skip
+        for step in bar:
+            torch.manual_seed(step)
+            loss, shown = step_function(step)
+            self._update(loss, step)
+            if step % 20 == 0:
+                bar.set_postfix({"loss": f"{loss.item():.4f}", **{k: f"{v:.4g}" for k, v in shown.items()}})
+            if time.monotonic() - saved > _SAVE_EVERY_S:
+                self._save()
+                saved = time.monotonic()
+
+    def _update(self, loss: Tensor, step: int) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(step, self.config)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        self.optimiser.step()
+        self.average.update_parameters(self.module)
+        self.step = step + 1
+
+    def _save(self) -> None:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        state = {"step": self.step, "module": self.module.state_dict(), "average": self.average.state_dict(),
+                 "optimiser": self.optimiser.state_dict()}  # fmt: skip
+        if self.extra is not None:
+            state["extra"] = self.extra.state_dict()
+        partial = self.file.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.file)
+
+    def _load(self) -> None:
+        if not self.file.exists():
+            return
+        try:
+            state = torch.load(self.file, map_location=next(self.module.parameters()).device, weights_only=True)
+            self.module.load_state_dict(state["module"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            if self.extra is not None:
+                self.extra.load_state_dict(state["extra"])
+            self.step = state["step"]
+        except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            raise ConfigError(
+                f"{self.file}: damaged, or of another configuration; remove it or choose another --runs folder "
+                f"({str(error).splitlines()[0]})"
+            ) from error

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is minimised: against labels for target networks, against frozen target networks for the codec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nepi_ros.datasets import IGNORED
+from nepi_ros.training.data import Batch
+
+
+def _upsampled(output: Tensor, size: tuple[int, ...]) -> Tensor:
+    return F.interpolate(output.float(), size=size, mode="bilinear", align_corners=False)
+
+
+def segmentation_from_labels(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
+    """Weighted cross-entropy over the pixels that have a label."""
+    logits = _upsampled(logits, batch.segmentation.shape[1:])
+    return F.cross_entropy(logits, batch.segmentation, weights, ignore_index=IGNORED)
+
+
+def depth_from_labels(depth: Tensor, batch: Batch, _weights: Tensor) -> Tensor:
+    """Mean absolute error of the logarithm (a ratio, as delta-1 counts it) over the pixels with a reading."""
+    depth = _upsampled(depth, batch.depth.shape[2:])
+    known = batch.depth > 0
+    error = (depth.clamp(min=1e-3).log() - batch.depth.clamp(min=1e-3).log()).abs()
+    return 2.0 * (error * known).sum() / known.sum().clamp(min=1)
+
+
+def classification_from_labels(logits: Tensor, batch: Batch, _weights: Tensor) -> Tensor:
+    """Cross-entropy with slightly smoothed labels."""
+    return F.cross_entropy(logits.float(), batch.place, ignore_index=-1, label_smoothing=0.05)
+
+
+FROM_LABELS: dict[str, Callable[[Tensor, Batch, Tensor], Tensor]] = {
+    "segmentation": segmentation_from_labels,
+    "depth": depth_from_labels,
+    "classification": classification_from_labels,
+}
+
+
+def _divergence(output: Tensor, target: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of two sets of logits [N,K,...], in nats, mean over everything but K."""
+    target = target.float()
+    difference = F.log_softmax(target, dim=1) - F.log_softmax(output.float(), dim=1)
+    return (torch.softmax(target, dim=1) * difference).sum(1).mean()
+
+
+def _log_ratio(output: Tensor, target: Tensor) -> Tensor:
+    return 5.0 * (output.float().clamp(min=1e-3).log() - target.float().clamp(min=1e-3).log()).abs().mean()
+
+
+# Distance of a target network's output on the decoded frame from its output on the untouched one.
+# Weighted so that an error a user would notice weighs about as much in each task.
+FROM_TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "segmentation": _divergence,
+    "depth": _log_ratio,
+    "classification": _divergence,
+}

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training, small but whole: real frames of the built-in scenes, real checkpoints, a real bundle."""
+
+import copy
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch", reason="training needs torch; install the train extra")
+
+from nepi_ros.bundle import Bundle  # noqa: E402
+from nepi_ros.codec import Decoder, Encoder, TargetNetworks  # noqa: E402
+from nepi_ros.datasets import FrameSet  # noqa: E402
+from nepi_ros.errors import ConfigError  # noqa: E402
+from nepi_ros.training.codec import Codec, Prior, RateControl, random_prefixes  # noqa: E402
+from nepi_ros.training.config import AugmentConfig, CodecConfig, StageConfig, TrainConfig  # noqa: E402
+from nepi_ros.training.data import Frames  # noqa: E402
+from nepi_ros.training.loop import Stage, learning_rate  # noqa: E402
+from nepi_ros.training.main import train  # noqa: E402
+from nepi_ros.training.targets import build_target, fuse_batch_norm  # noqa: E402
+
+STAGE = {"steps": 4, "batch": 2, "rate": 0.001}
+CONFIG = {
+    "name": "tiny", "train": "frames", "val": "frames", "notice": "made by a test",
+    "input": {"width": 96, "height": 64},
+    "tasks": {
+        "segmentation": {"classes": ["left", "right"], "palette": [[255, 0, 0], [0, 0, 255]]},
+        "depth": {"min_m": 0.5, "max_m": 8.0},
+        "classification": {"classes": ["dark", "light"]},
+    },
+    "targets": {"width": 0.5, "joint": STAGE, "tune": STAGE},
+    "codec": {"layers": [1, 2, 5], "target_bytes": 60, "stage": STAGE},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A configuration with six labelled frames of 192x128 beside it."""
+    folder = tmp_path_factory.mktemp("training")
+    frames = folder / "frames"
+    frames.mkdir()
+    generator = np.random.default_rng(0)
+    labels = np.zeros((128, 192), np.uint8)
+    labels[:, 96:] = 1
+    rows = ["frame,place"]
+    for i in range(6):
+        noise = generator.integers(0, 60, (128, 192, 3), np.uint8)
+        name = f"frame-{i:06d}"
+        cv2.imwrite(str(frames / f"{name}.color.png"), noise + (60 * labels)[..., None] + np.uint8(100 * (i % 2)))
+        cv2.imwrite(str(frames / f"{name}.segmentation.png"), labels)
+        cv2.imwrite(str(frames / f"{name}.depth.png"), (1000 + 2000 * labels.astype(np.uint16)))
+        rows.append(f"{name},{i % 2}")
+    (frames / "places.csv").write_text("\n".join(rows) + "\n")
+    (frames / "set.json").write_text('{"registered": true}')
+    (folder / "train.yaml").write_text(yaml.safe_dump(CONFIG))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def frames(folder) -> Frames:
+    return Frames([folder / "frames"], (96, 64), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def bundle(folder, tmp_path_factory) -> Bundle:
+    out = tmp_path_factory.mktemp("made") / "tiny"
+    train(folder / "train.yaml", out, folder / "runs", "cpu")
+    return Bundle.load(out)
+
+
+def test_a_run_makes_a_bundle_that_encodes_and_decodes(bundle, folder):
+    assert bundle.layers == (1, 2, 5)
+    assert bundle.profile.frames == 6
+    assert list(bundle.profile.bytes) == sorted(bundle.profile.bytes)
+    assert set(bundle.profile.target_accuracy) == {"segmentation", "depth", "classification"}
+    assert (bundle.path / "NOTICE").read_text() == "made by a test\n"
+    image = cv2.resize(FrameSet.open(folder / "frames").load(0).rgb, (96, 64))
+    streams = Encoder(bundle).encode(image).streams
+    results = TargetNetworks(bundle, tuple(bundle.tasks)).run(Decoder(bundle).decode([streams[:2]]))
+    assert results["segmentation"].shape == (1, 2, 16, 24)
+    assert 0.5 <= results["depth"].min() and results["depth"].max() <= 8.0
+
+
+def test_a_finished_run_is_not_repeated_and_gives_the_same_networks(bundle, folder, tmp_path):
+    again = train(folder / "train.yaml", tmp_path / "tiny", folder / "runs", "cpu")
+    for name in ("encoder.onnx", "decoder.onnx", "segmentation.onnx", "entropy.npz"):
+        assert (again.path / name).read_bytes() == (bundle.path / name).read_bytes(), name
+
+
+def test_a_run_that_stopped_goes_on_to_the_same_weights(tmp_path):
+    def fit(folder: Path, stop_at: int | None) -> torch.Tensor:
+        torch.manual_seed(0)
+        stage = Stage("line", folder, torch.nn.Linear(3, 1), StageConfig(steps=10, batch=1, rate=0.01))
+
+        def step(number: int):
+            if number == stop_at:
+                stage._save()
+                raise KeyboardInterrupt
+            return stage.module(torch.randn(8, 3)).square().mean(), {}
+
+        stage.run(step)
+        return stage.module.weight.detach().clone()
+
+    whole = fit(tmp_path / "whole", None)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "stopped", 6)
+    assert torch.equal(fit(tmp_path / "stopped", None), whole)
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
+    config = StageConfig(steps=1, batch=1)
+    Stage("s", tmp_path, torch.nn.Linear(3, 1), config)._save()
+    with pytest.raises(ConfigError, match="s.pt.*another configuration"):
+        Stage("s", tmp_path, torch.nn.Linear(4, 1), config).run(lambda step: None)
+
+
+def test_batches_depend_on_seed_and_step_alone(frames):
+    torch.manual_seed(1)
+    one = frames.batch(4, 7, 3, AugmentConfig(colour=0.0))
+    torch.manual_seed(1)
+    same = frames.batch(4, 7, 3, AugmentConfig(colour=0.0))
+    other = frames.batch(4, 7, 4, AugmentConfig(colour=0.0))
+    assert torch.equal(one.image, same.image) and torch.equal(one.segmentation, same.segmentation)
+    assert not torch.equal(one.image, other.image)
+
+
+def test_augmentation_moves_labels_with_the_image(frames):
+    batch = frames.batch(8, 0, 0, AugmentConfig(zoom=1.5, turn_deg=8.0, mirror=True, colour=0.0))
+    red = torch.nn.functional.avg_pool2d(batch.image, 2).mean(1)
+    known = batch.segmentation != 255
+    for image, labels, valid in zip(red, batch.segmentation, known, strict=True):
+        left, right = (image[valid & (labels == k)] for k in (0, 1))
+        assert right.mean() > left.mean() + 0.1  # class 1 is the brighter half, wherever it went
+    assert set(batch.segmentation.unique().tolist()) <= {0, 1, 255}
+
+
+def test_zooming_in_brings_surfaces_nearer(frames):
+    batch = frames.batch(8, 0, 0, AugmentConfig(zoom=2.0, turn_deg=0.0, colour=0.0))
+    assert batch.depth[batch.depth > 0].min() >= 0.5 - 1e-6
+    assert batch.depth.amax((1, 2, 3)).min() < 3.0
+
+
+def test_the_prior_s_bits_are_those_of_a_distribution():
+    prior = Prior(2)
+    values = torch.arange(-60.0, 61.0).repeat(2, 1)[None, :, None, :]
+    mass = torch.pow(2.0, -prior.bits(values)).sum(-1)
+    assert torch.allclose(mass, torch.ones_like(mass), atol=1e-3)
+
+
+def test_decoding_a_prefix_ignores_later_layers():
+    codec = Codec((1, 2, 5)).eval()
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        first, _ = codec(image, torch.tensor([1]))
+        last = codec.encoder.layers[-1]
+        last.weight[1:] = 9.0  # only channels of later layers change
+        again, _ = codec(image, torch.tensor([1]))
+        full, _ = codec(image, torch.tensor([3]))
+    assert torch.equal(first, again)
+    assert not torch.equal(again, full)
+
+
+def test_prefixes_cover_all_lengths():
+    prefixes = random_prefixes(CodecConfig(layers=(1, 1, 1, 1), full_share=0.5), 4000)
+    assert set(prefixes.tolist()) == {1, 2, 3, 4}
+    assert 0.55 < (prefixes == 4).float().mean() < 0.7
+
+
+def test_rate_control_pushes_towards_its_target():
+    control = RateControl(1000.0)
+    start = control.weight(1000.0)
+    assert control.weight(2000.0) > start
+    for _ in range(10):
+        low = control.weight(500.0)
+    assert low < start
+
+
+def test_the_learning_rate_rises_then_falls_to_zero():
+    stage = StageConfig(steps=1000, rate=1.0)
+    rates = [learning_rate(step, stage) for step in range(1000)]
+    assert rates[0] < 0.1 and max(rates) > 0.99 and rates[-1] < 1e-3
+
+
+@pytest.mark.parametrize("task", CONFIG["tasks"])
+def test_folding_batch_norm_changes_nothing(task):
+    network = build_target(task, CONFIG["tasks"][task], 0.5)
+    for _ in range(3):
+        network.train()(torch.rand(2, 3, 64, 96))
+    network.eval()
+    folded = copy.deepcopy(network)
+    fuse_batch_norm(folded)
+    image = torch.rand(1, 3, 64, 96)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
+    assert torch.allclose(folded(image), network(image), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": 1}, "colour: unknown"),
+        ({"input": {"width": 100}}, "input.width"),
+        ({"tasks": {"flow": {}}}, "tasks: flow"),
+        ({"codec": {"stage": {"stepz": 1}}}, "codec.stage.stepz: unknown"),
+        ({"codec": 3}, "codec.: expected a mapping"),
+    ],
+)
+def test_a_wrong_configuration_is_named(tmp_path, change, message):
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump({**CONFIG, **change}))
+    with pytest.raises(ConfigError, match=f"train.yaml: .*{message}"):
+        TrainConfig.load(path)
+
+
+def test_a_missing_folder_of_frames_is_named(tmp_path):
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump({**CONFIG, "train": "nowhere"}))
+    with pytest.raises(ConfigError, match="nowhere: no such folder"):
+        train(path, tmp_path / "out", tmp_path / "runs", "cpu")
