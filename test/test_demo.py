@@ -3,23 +3,41 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
+from rclpy.serialization import serialize_message
+from std_msgs.msg import Header
+from tiny_bundle import CLASSES, PLACES, make_tiny_bundle, tiny_frames
 
+from nepi_ros.bundle import Bundle
+from nepi_ros.codec import TargetNetworks, untouched
+from nepi_ros.datasets import FrameSet
+from nepi_ros.demo.evaluate import evaluate, jpeg_bytes
 from nepi_ros.demo.film import HEIGHT, WIDTH, write_film
+from nepi_ros.demo.frames import identify
+from nepi_ros.demo.observer import Log, assemble, fingerprint
 from nepi_ros.demo.pictures import Legend, choose, depth_range, write_overlay
 from nepi_ros.demo.processes import NodeDiedError, NodeSpec, Supervisor
 from nepi_ros.demo.record import FrameRecord
 from nepi_ros.demo.summary import Quality, summarise, table
+from nepi_ros.letterbox import Letterbox
+from nepi_ros.msg import Classification, Epitome
+from nepi_ros.nodes.results import over_source
+from nepi_ros.result_image import depth_image, label_image
+from nepi_ros.tasks import REGISTRY
+from nepi_ros.tasks.classification import ranked
 
 TASKS = ("segmentation", "depth", "classification")
 QUALITY = Quality(
@@ -115,6 +133,133 @@ class TestPictures:
             stream = film.streams.video[0]
             assert stream.codec_context.name == "h264" and stream.average_rate == 10
             assert [(f.width, f.height) for f in film.decode(stream)] == [(WIDTH, HEIGHT)] * 5
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
+
+
+def write_frames(folder: Path, count: int, classes: Sequence[str] = CLASSES) -> FrameSet:
+    """Frames with truth in the kitchen layout, registered."""
+    folder.mkdir()
+    for i, rgb in enumerate(tiny_frames(count, 160, 120)):
+        stem = f"frame-{i:06d}"
+        labels = np.full((120, 160), i % len(CLASSES), np.uint8)
+        labels[:10] = 3
+        cv2.imwrite(str(folder / f"{stem}.color.png"), rgb[..., ::-1])
+        cv2.imwrite(str(folder / f"{stem}.depth.png"), np.full((120, 160), 1500 + i, np.uint16))
+        cv2.imwrite(str(folder / f"{stem}.segmentation.png"), labels)
+    rows = "".join(f"frame-{i:06d},{i % len(PLACES)}\n" for i in range(count))
+    (folder / "places.csv").write_text("frame,place\n" + rows)
+    about = {"registered": True, "classes": list(classes), "places": list(PLACES)}
+    (folder / "set.json").write_text(json.dumps(about))
+    return FrameSet.open(folder)
+
+
+class TestEvaluate:
+    def test_results_of_the_target_networks_agree_with_them(self, bundle: Bundle, tmp_path: Path) -> None:
+        frames = write_frames(tmp_path / "frames", 4)
+        records = [self.answered(bundle, frames, i) for i in range(4)]
+        quality = evaluate([*records, FrameRecord(99)], frames, bundle, TASKS)
+        assert quality.frames == 4 and quality.notes == {}
+        assert quality.agreement == {"segmentation": 1.0, "depth": 1.0, "classification": 1.0}
+        assert quality.accuracy == quality.target_accuracy
+        assert all(0 <= value <= 1 for value in quality.accuracy.values())
+        sizes = [jpeg_bytes(frames.load(i).rgb) for i in range(4)]
+        assert quality.jpeg_q90_bytes_mean == pytest.approx(np.mean(sizes), abs=0.1)
+
+    def test_known_errors_are_counted(self, bundle: Bundle, tmp_path: Path) -> None:
+        frames = write_frames(tmp_path / "frames", 2)
+        first, second = (self.answered(bundle, frames, i) for i in range(2))
+        truth = frames.load(0)
+        first.results["segmentation"] = cv2.resize(truth.segmentation, (80, 60), interpolation=cv2.INTER_NEAREST)
+        first.results["depth"] = np.full((60, 80), 1.5, np.float32)
+        first.results["depth"][:, :20] = 3.0
+        first.results["classification"] = [(PLACES[0], 0.9), (PLACES[1], 0.1)]
+        del second.results["segmentation"], second.results["depth"]
+        second.results["classification"] = [(PLACES[0], 0.9)]
+        quality = evaluate([first, second], frames, bundle, TASKS)
+        assert quality.accuracy == {"segmentation": 1.0, "depth": 0.75, "classification": 0.5}
+
+    def test_no_results(self, bundle: Bundle, tmp_path: Path) -> None:
+        quality = evaluate([FrameRecord(0, 0)], write_frames(tmp_path / "frames", 1), bundle, TASKS)
+        assert quality.agreement == dict.fromkeys(TASKS) and quality.accuracy == dict.fromkeys(TASKS)
+        assert quality.notes["agreement.depth"] == "no frame came back"
+        assert quality.jpeg_q90_bytes_mean > 0
+
+    def test_a_folder_of_mere_images_has_no_truth(self, bundle: Bundle, tmp_path: Path) -> None:
+        for i, rgb in enumerate(tiny_frames(2)):
+            cv2.imwrite(str(tmp_path / f"{i}.png"), rgb[..., ::-1])
+        frames = FrameSet.open(tmp_path)
+        quality = evaluate([self.answered(bundle, frames, i) for i in range(2)], frames, bundle, TASKS)
+        assert quality.accuracy == dict.fromkeys(TASKS)
+        assert quality.agreement["segmentation"] == 1.0
+        assert quality.notes["accuracy.depth"] == f"{tmp_path} has no truth for it"
+
+    def test_truth_with_other_classes_is_not_compared(self, bundle: Bundle, tmp_path: Path) -> None:
+        frames = write_frames(tmp_path / "frames", 1, classes=("sky", "road"))
+        quality = evaluate([self.answered(bundle, frames, 0)], frames, bundle, TASKS)
+        assert quality.accuracy["segmentation"] is None and quality.accuracy["depth"] is not None
+        assert "has the classes sky, road" in quality.notes["accuracy.segmentation"]
+
+    @staticmethod
+    def answered(bundle: Bundle, frames: FrameSet, index: int) -> FrameRecord:
+        """A frame for which the edge's answer is the target networks' on the untouched image."""
+        rgb = frames.load(index).rgb
+        source = rgb.shape[1::-1]
+        images = untouched(Letterbox(source, bundle.input_size).apply(rgb)[None])
+        outputs = TargetNetworks(bundle, TASKS).run(images)
+        result = FrameRecord(index, index)
+        for task in ("segmentation", "depth"):
+            result.results[task] = over_source(task, outputs[task][0], bundle, source, 80)
+        spec = bundle.tasks["classification"]
+        scores = REGISTRY["classification"].result(outputs["classification"][0], (0, 0), spec)
+        result.results["classification"] = ranked(scores, spec.classes, 3)
+        return result
+
+
+class TestIdentify:
+    def test_by_content_in_either_channel_order_and_as_a_file(self, tmp_path: Path) -> None:
+        paths = write_frames(tmp_path / "frames", 3).paths
+        indices = identify(paths)
+        for i, path in enumerate(paths):
+            bgr = cv2.imread(str(path))
+            for content in (bgr.tobytes(), bgr[..., ::-1].tobytes(), path.read_bytes()):
+                assert indices[fingerprint(content)] == i
+
+    def test_a_missed_image_shifts_nothing(self) -> None:
+        log = Log(images={10: 0xA, 30: 0xC, 40: 0xD, 70: 0xE})
+        epitome = Epitome(frame_layers=3)
+        for stamp in (10, 20, 30, 40, 70):
+            epitome.header.stamp.nanosec = stamp
+            log.epitomes.append(serialize_message(epitome))
+        records = assemble(log, {0xA: 0, 0xC: 2, 0xD: 3, 0xE: 6}, lambda size: size + 160)
+        assert [(r.stamp_ns, r.index) for r in records] == [(10, 0), (20, 1), (30, 2), (40, 3), (70, 6)]
+        assert all(r.wire_bytes == r.epitome_bytes + 160 and r.layers == 3 for r in records)
+
+
+class TestAssemble:
+    def test_results_find_their_frames(self) -> None:
+        header = Header(stamp=Time(sec=1, nanosec=0))
+        labels, depth = np.eye(6, 8, dtype=np.uint8), np.full((6, 8), 2.5, np.float32)
+        ranking = Classification(header=header, names=["hall", "lab"], scores=[0.75, 0.25])
+        log = Log(images={10**9: 1})
+        log.results = {
+            "segmentation": [(10**9 + 50_000_000, serialize_message(label_image(labels, header)))],
+            "depth": [(10**9 + 60_000_000 + i, serialize_message(depth_image(depth + i, header))) for i in range(2)],
+            "classification": [(10**9 + 40_000_000, serialize_message(ranking))],
+        }
+        assert log.results_of(TASKS) == {10**9: set(TASKS)}
+        (frame,) = assemble(log, {1: 7}, lambda size: size)
+        assert frame.index == 7 and frame.completed_ms(TASKS) == 60.0
+        np.testing.assert_array_equal(frame.results["segmentation"], labels)
+        np.testing.assert_array_equal(frame.results["depth"], depth)
+        assert frame.results["classification"] == [("hall", 0.75), ("lab", 0.25)]
+
+    def test_a_result_of_no_frame_is_left_out(self) -> None:
+        log = Log(results={"classification": [(5, serialize_message(Classification()))]})
+        assert assemble(log, {}, lambda size: size) == []
 
 
 def python(name: str, code: str, **options: bool) -> NodeSpec:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -142,8 +142,3 @@ def _largest_class(task: str, truth: np.ndarray) -> int:
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def describe(frame_set: FrameSet) -> Mapping[str, object]:
-    """Where the frames came from, for the summary."""
-    return {"folder": str(frame_set.folder), "layout": frame_set.layout, "frames": len(frame_set)}

@@ -23,10 +23,11 @@ from nepi_ros.msg import Classification, Epitome
 # Deep enough that nothing is lost while this process is busy elsewhere: this is a recorder, not a robot.
 _WATCHING = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=64, reliability=ReliabilityPolicy.BEST_EFFORT)
 
+# As the robot's users get them; result_node keeps what is late apart.
 RESULT_TOPICS = {
-    "segmentation": ("segmentation", Image),
-    "depth": ("depth", Image),
-    "classification": ("classification", Classification),
+    "segmentation": (Image, ("segmentation", "result_node/late/segmentation")),
+    "depth": (Image, ("depth", "result_node/late/depth")),
+    "classification": (Classification, ("classification",)),
 }
 
 
@@ -34,7 +35,7 @@ RESULT_TOPICS = {
 class Log:
     """What was seen, as it came: serialised messages with their arrival in nanoseconds of the system clock.
 
-    images: fingerprint of each image's content by stamp. started_ns, ended_ns: first and last image's stamp.
+    images: fingerprint of each image's content by stamp.
     """
 
     images: dict[int, int] = field(default_factory=dict)
@@ -61,8 +62,9 @@ class Observer(Node):
         self._watch(CompressedImage, f"{robot}/image/compressed", self._on_compressed)
         self._watch(Epitome, f"{robot}/epitome", self._on_epitome)
         for task in tasks:
-            topic, kind = RESULT_TOPICS[task]
-            self._watch(kind, f"{robot}/{topic}", self._recorder(task))
+            kind, topics = RESULT_TOPICS[task]
+            for topic in topics:
+                self._watch(kind, f"{robot}/{topic}", self._recorder(task))
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self)
         self._thread = threading.Thread(target=self._spin, name="observer", daemon=True)
@@ -155,7 +157,7 @@ def assemble(log: Log, indices: Mapping[int, int], wire_bytes: Callable[[int], i
 
 
 def _content(task: str, data: bytes) -> Result:
-    message = deserialize_message(data, RESULT_TOPICS[task][1])
+    message = deserialize_message(data, RESULT_TOPICS[task][0])
     if isinstance(message, Classification):
         return list(zip(message.names, map(float, message.scores), strict=True))
     kind = np.dtype(np.float32 if message.encoding == "32FC1" else np.uint8)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nepi demo`: plays a camera through robot, thin link and edge on this machine, and reports.
+
+The nodes are those of the launch files, with the parameters of config/demo.yaml, each a process of its own in a
+ROS domain of its own. What came back is compared with truth and with the target networks on the untouched frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nepi_ros.bundle import Bundle, resolve_bundle
+from nepi_ros.demo import system as names
+from nepi_ros.demo.evaluate import evaluate
+from nepi_ros.demo.frames import identify, open_frames, render_patrol
+from nepi_ros.demo.observer import assemble
+from nepi_ros.demo.play import play
+from nepi_ros.demo.report import Run, write_report
+from nepi_ros.demo.system import System, config_file
+from nepi_ros.errors import ConfigError, NepiError
+from nepi_ros.link.wire import wire_bytes
+from nepi_ros.tasks import TASKS, task_mask, task_names
+
+_FAILED = 1
+_TERMINATED = 143
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of `nepi demo`. What is not given is as config/demo.yaml says."""
+    add = parser.add_argument
+    add("--frames", type=_positive(int), default=200, metavar="N", help="frames to play (default %(default)s)")
+    add("--frames-dir", type=Path, metavar="FOLDER", help="play the images of a folder instead of the patrol")
+    add("--bundle", metavar="NAME", help="bundle, by folder or name")
+    add("--tasks", type=_tasks, metavar="A,B", help=f"some of {','.join(TASKS)} (default: all that the bundle has)")
+    add("--rate", type=_positive(float), metavar="HZ", help="frames per second")
+    add("--deadline-ms", type=_positive(float), metavar="MS", help="from an image's capture to its results")
+    add("--capacity-kbps", type=_positive(float), metavar="KBPS", help="capacity of the link, each way")
+    add("--trace", type=Path, metavar="FILE", help="Mahimahi trace for the link instead of a constant capacity")
+    add("--seed", type=int, default=0, help="which building the patrol walks through (default %(default)s)")
+    add("--out", type=Path, default=Path("out/demo"), metavar="FOLDER", help="for the report (default %(default)s)")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the demo; the exit status: 0 when results came back, 1 with the reason on stderr when not."""
+    try:
+        with _terminable():
+            return _run(arguments)
+    except NepiError as error:
+        print(f"nepi demo: {error}", file=sys.stderr)
+        return _FAILED
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    began = time.monotonic()
+    system = System.load(config_file("demo.yaml"), {})
+    bundle = Bundle.load(resolve_bundle(arguments.bundle or system.value(names.ENCODER, "bundle")))
+    tasks = _tasks_of(bundle, arguments.tasks)
+    rate_hz = arguments.rate or system.value(names.CAMERA, "rate_hz")
+    if arguments.frames_dir is None:
+        folder = arguments.out / "patrol"
+        frame_set = render_patrol(folder, arguments.frames, rate_hz, arguments.seed)
+    else:
+        frame_set = open_frames(arguments.frames_dir, arguments.frames)
+    system = System.load(system.file, _overrides(arguments, bundle, tasks, frame_set.folder, len(frame_set)))
+    deadline_ms = system.value(names.ENCODER, "deadline_ms")
+    print(f"bundle {bundle.name}, {len(frame_set)} frames of {frame_set.folder}: starting the nodes", flush=True)
+    played = play(system, len(frame_set), tasks, deadline_ms, arguments.out / "logs")
+    records = assemble(played.log, identify(frame_set.paths), wire_bytes)
+    quality = evaluate(records, frame_set, bundle, tasks)
+    run = Run(system, bundle, frame_set, tasks, rate_hz, deadline_ms, played, records, quality, began)
+    summary = write_report(arguments.out, run)
+    if not summary["frames_with_results"]:
+        raise NepiError(f"no frame came back with the results of all tasks; see {arguments.out / 'logs'}")
+    return 0
+
+
+def _tasks_of(bundle: Bundle, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    missing = [task for task in wanted or () if task not in bundle.tasks]
+    if missing:
+        raise ConfigError(f"--tasks: bundle {bundle.name} has no {', '.join(missing)}, only {', '.join(bundle.tasks)}")
+    return wanted or tuple(bundle.tasks)
+
+
+def _overrides(
+    arguments: argparse.Namespace, bundle: Bundle, tasks: tuple[str, ...], folder: Path, count: int
+) -> Mapping[str, Mapping[str, Any]]:
+    """What differs from the parameter file, by node; None leaves a value as it is."""
+    path, deadline, capacity = str(bundle.path.resolve()), arguments.deadline_ms, arguments.capacity_kbps
+    trace = None if arguments.trace is None else str(arguments.trace.resolve())
+    return {
+        names.CAMERA: {"source": str(folder.resolve()), "rate_hz": arguments.rate, "frames": count},
+        names.ENCODER: {
+            "bundle": path,
+            "tasks": list(tasks),
+            "deadline_ms": deadline,
+            "capacity_kbps": capacity,
+        },
+        names.EDGE_NODE: {"bundle": path},
+        names.RESULT: {"deadline_ms": deadline},
+        names.LINK: {"up_kbps": capacity, "down_kbps": capacity, "up_trace": trace, "down_trace": trace},
+    }
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the demo through its clean-up, as Ctrl-C does."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(_TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise ValueError(text)
+        return value
+
+    parse.__name__ = "number above zero"
+    return parse
+
+
+def _tasks(text: str) -> tuple[str, ...]:
+    try:
+        return task_names(task_mask(name.strip() for name in text.split(",")))
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+_tasks.__name__ = f"list of tasks ({','.join(TASKS)})"

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays frames through the nodes and records what happens."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import rclpy
+from rclpy.context import Context
+from rclpy.signals import SignalHandlerOptions
+from tqdm import tqdm
+
+from nepi_ros.demo import system as names
+from nepi_ros.demo.domain import environment, isolated_domain
+from nepi_ros.demo.observer import Log, Observer
+from nepi_ros.demo.processes import Supervisor, Usage, single_threaded
+from nepi_ros.demo.readiness import Readiness
+from nepi_ros.demo.system import System
+from nepi_ros.errors import NepiError
+
+_READY_S = 60.0
+_STILL_S = 10.0
+_LINGER_S = 1.5
+
+
+class StalledError(NepiError):
+    """Frames stopped coming before all were played."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a node used while frames were played: percent of one core, peak resident memory in MB (None: unknown)."""
+
+    cpu_percent: float | None
+    memory_mb: float | None
+
+
+@dataclass(frozen=True)
+class Played:
+    """A finished run. ready_s: from the start of the processes to all being ready; play_s: from then to the end."""
+
+    log: Log
+    loads: dict[str, Load]
+    ready_s: float
+    play_s: float
+
+
+def play(system: System, frames: int, tasks: tuple[str, ...], deadline_ms: float, logs: Path) -> Played:
+    """Start the nodes in a ROS domain of their own, wait for them, play `frames` frames, stop everything.
+
+    Raises NodeDiedError, NotReadyError or StalledError.
+    """
+    started = time.monotonic()
+    with isolated_domain() as variables, environment(variables):
+        child_environment = {**single_threaded(os.environ), "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"}
+        with Supervisor(logs, child_environment) as nodes, _ros() as context:
+            for node in (*names.LIFECYCLE, names.LINK):
+                nodes.start(system.spec(node))
+            with Observer(names.ROBOT, tasks, context) as observer:
+                Readiness(observer, names.LIFECYCLE, names.radio_topics(tasks)).wait(_READY_S, nodes.check)
+                ready, before = time.monotonic(), nodes.usage()
+                nodes.start(system.spec(names.CAMERA, may_finish=True))
+                _watch(observer, nodes, frames, deadline_ms)
+                seconds = time.monotonic() - ready
+                loads = {name: _load(used, before.get(name), seconds) for name, used in nodes.usage().items()}
+            return Played(observer.log, loads, ready - started, seconds)
+
+
+@contextmanager
+def _ros() -> Iterator[Context]:
+    context = Context()
+    # Ctrl-C belongs to this process's own clean-up.
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        yield context
+    finally:
+        rclpy.try_shutdown(context=context)
+
+
+def _watch(observer: Observer, nodes: Supervisor, frames: int, deadline_ms: float) -> None:
+    """Show the progress until all frames are played and their results are in, or cannot be expected any more."""
+    linger_s = _LINGER_S + 2 * deadline_ms / 1e3
+    last_change = time.monotonic()
+    sent = complete = 0
+    with tqdm(total=frames, desc="playing", unit="frame") as progress:
+        while complete < frames:
+            time.sleep(0.1)
+            nodes.check()
+            now_sent, now_complete = observer.counts()
+            if (now_sent, now_complete) != (sent, complete):
+                last_change = time.monotonic()
+            progress.update(min(now_sent, frames) - progress.n)
+            progress.set_postfix_str(f"{now_complete} with all results")
+            sent, complete = now_sent, now_complete
+            still_s = time.monotonic() - last_change
+            if still_s > linger_s and (sent >= frames or nodes.finished("image_source_node")):
+                return
+            if still_s > _STILL_S:
+                raise StalledError(f"the camera stopped after {sent} of {frames} frames; see {nodes.logs}")
+
+
+def _load(used: Usage, before: Usage | None, seconds: float) -> Load:
+    if used.cpu_s is None:
+        return Load(None, used.memory_mb)
+    earlier = before.cpu_s or 0.0 if before else 0.0
+    return Load(round(100 * (used.cpu_s - earlier) / seconds, 1), used.memory_mb)

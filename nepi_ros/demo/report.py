@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves behind: a table on the terminal, summary.json, overlay.png and overlay.mp4."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+import nepi_ros
+from nepi_ros.bundle import Bundle
+from nepi_ros.datasets import FrameSet
+from nepi_ros.demo import system as names
+from nepi_ros.demo.film import write_film
+from nepi_ros.demo.pictures import choose, legend_for, write_overlay
+from nepi_ros.demo.play import Played
+from nepi_ros.demo.record import FrameRecord
+from nepi_ros.demo.summary import Quality, summarise, table
+from nepi_ros.demo.system import System
+
+_PACKAGES = ("ros-rclpy", "ros-fastrtps", "onnxruntime", "numpy", "opencv-python-headless", "constriction")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, judged. began: when the demo was started, on the monotonic clock."""
+
+    system: System
+    bundle: Bundle
+    frame_set: FrameSet
+    tasks: tuple[str, ...]
+    rate_hz: float
+    deadline_ms: float
+    played: Played
+    records: Sequence[FrameRecord]
+    quality: Quality
+    began: float
+
+
+def write_report(out: Path, run: Run) -> Mapping[str, Any]:
+    """Write everything into `out` and print the table; returns what is in summary.json."""
+    summary = summarise(run.records, run.tasks, run.deadline_ms, run.quality)
+    write_pictures(out, run, summary)
+    summary.update(_circumstances(run))
+    _write_atomic(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    print(table(summary))
+    print(f"written to {out}: summary.json, overlay.png, overlay.mp4, logs/")
+    return summary
+
+
+def write_pictures(out: Path, run: Run, summary: Mapping[str, Any]) -> None:
+    """overlay.png and overlay.mp4 of the frames whose images are known."""
+    known = [record for record in run.records if record.index is not None]
+    if not known:
+        return
+    specs, jpeg = run.bundle.tasks, summary["jpeg_q90_bytes_mean"]
+    legend = legend_for(_title(run, summary), run.tasks, run.deadline_ms, specs, known, jpeg)
+    chosen = [known[place] for place in choose(known, run.tasks)]
+    write_overlay(out / "overlay.png", [(_rgb(run, record), record) for record in chosen], legend)
+    shown = tqdm(known, desc="drawing the film", unit="frame", leave=False)
+    write_film(out / "overlay.mp4", ((_rgb(run, record), record) for record in shown), legend, run.rate_hz)
+
+
+def _rgb(run: Run, record: FrameRecord) -> Any:
+    return run.frame_set.load(record.index).rgb
+
+
+def _title(run: Run, summary: Mapping[str, Any]) -> str:
+    link = _link(run.system)
+    capacity = Path(link["up_trace"]).name if link["up_trace"] else f"{link['up_kbps']:,.0f} kbit/s"
+    in_time = f"{summary['deadline_hit_rate']:.1%} of frames within {run.deadline_ms:g} ms"
+    return f"{run.bundle.name}  ·  {capacity}  ·  {run.rate_hz:g} frames/s  ·  {in_time}"
+
+
+def _link(system: System) -> dict[str, Any]:
+    return {**system.parameters[names.LINK], **system.overrides.get(names.LINK, {})}
+
+
+def _circumstances(run: Run) -> dict[str, Any]:
+    """With what, where and when."""
+    return {
+        "nodes": {name: asdict(load) for name, load in run.played.loads.items()},
+        "rate_hz": run.rate_hz,
+        "link": _link(run.system),
+        "bundle": {"name": run.bundle.name, "id": f"{run.bundle.id:016x}"},
+        "frames": {"folder": str(run.frame_set.folder), "layout": run.frame_set.layout},
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+        "seconds": {
+            "nodes_ready": round(run.played.ready_s, 1),
+            "play": round(run.played.play_s, 1),
+            "all": round(time.monotonic() - run.began, 1),
+        },
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"nepi_ros": nepi_ros.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # an installed ROS 2 is no pip package
+    return found
+
+
+def _write_atomic(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text, "utf-8")
+    part.replace(path)
