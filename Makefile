@@ -8,13 +8,15 @@ DONE := $(VENV)/.done
 CONFIG ?= models/patrol/train.yaml
 TESTS ?=
 # What may be said to the demo, as in: make demo FRAMES=folder BUNDLE=models/kitchen
-DEMO_OPTIONS := FRAMES BUNDLE
+DEMO_OPTIONS := FRAMES:frames-dir BUNDLE:bundle COUNT:frames TASKS:tasks RATE:rate DEADLINE_MS:deadline-ms \
+  CAPACITY_KBPS:capacity-kbps TRACE:trace SEED:seed OUT:out
 ARGS ?=
 
 say = @echo "nepi_ros: $(1)"
-lower = $(shell echo $(1) | tr A-Z_ a-z-)
-# Only what stands on the command line: the environment may hold such names for other reasons.
-given = $(if $(filter command,$(origin $(1))),--$(call lower,$(1)) "$($(1))")
+# VARIABLE:option as an option, if the variable is set on the command line: the environment may hold such names for
+# other reasons.
+variable = $(firstword $(subst :, ,$(1)))
+given = $(if $(filter command,$(origin $(call variable,$(1)))),--$(lastword $(subst :, ,$(1))) "$($(call variable,$(1)))")
 # The option is for older versions of pip: some packages are still source archives.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517
 
@@ -24,8 +26,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 
 help:
 	@echo "make demo    play a camera through encoder, thin link and edge; report in out/demo"
-	@echo "             FRAMES=folder plays your images, BUNDLE=models/kitchen takes another bundle,"
-	@echo "             ARGS='...' passes any option of: nepi demo --help"
+	@echo "             FRAMES=folder plays your images, BUNDLE=models/kitchen takes another bundle; as well"
+	@echo "             COUNT, TASKS, RATE, DEADLINE_MS, CAPACITY_KBPS, TRACE, SEED, OUT: see nepi demo --help"
 	@echo "make test    run the tests; TESTS='test/test_cli.py -k help' runs some"
 	@echo "make train   train a bundle; CONFIG=$(CONFIG)"
 	@echo "make lint    check the style of the source"
@@ -53,7 +55,7 @@ else
 
 demo: $(DONE)/messages
 	$(call say,running the demo)
-	@$(BIN)/nepi demo $(foreach option,$(DEMO_OPTIONS),$(call given,$(option))) $(ARGS)
+	@$(BIN)/nepi demo $(foreach option,$(DEMO_OPTIONS),$(call given,$(option)))
 
 test: $(DONE)/messages $(DONE)/test
 	$(call say,running the tests)
