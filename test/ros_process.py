@@ -67,6 +67,7 @@ class NodeProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

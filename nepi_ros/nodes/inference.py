@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from onnxruntime import get_available_providers
 
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import Decoder, TargetNetworks
@@ -31,12 +32,16 @@ class Outcome:
 
 
 class Inference:
-    """Decodes frames and runs the target networks, each only on the frames that want its task."""
+    """Decodes frames and runs the target networks, each only on the frames that want its task.
+
+    Of `providers`, in order of preference, those that ONNX Runtime does not have here are passed over.
+    """
 
     def __init__(self, bundle: Bundle, providers: Sequence[str], threads: int) -> None:
         """Raises BundleError when a network of the bundle cannot be used."""
-        self._decoder = Decoder(bundle, providers, threads)
-        self._targets = TargetNetworks(bundle, bundle.tasks, providers, threads)
+        there = [name for name in providers if name in get_available_providers()]
+        self._decoder = Decoder(bundle, there, threads)
+        self._targets = TargetNetworks(bundle, bundle.tasks, there, threads)
 
     @property
     def provider(self) -> str:

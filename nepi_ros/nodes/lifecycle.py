@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -32,6 +33,17 @@ AUTOSTART = Parameter(
 Message = TypeVar("Message")
 
 
+class _ToRos(logging.Handler):
+    """Passes on what the rooms below the nodes log."""
+
+    def __init__(self, log: Callable[[str], object]) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log(record.getMessage())
+
+
 class ManagedNode(LifecycleNode):
     """A lifecycle node with a parameter table, counters and diagnostics.
 
@@ -43,8 +55,9 @@ class ManagedNode(LifecycleNode):
 
     def __init__(self, name: str, table: Sequence[Parameter]) -> None:
         super().__init__(name)
-        self.problems = Problems(self.get_logger().warning)
+        self.problems = Problems(self._warn)
         self.parameters = declare(self, table, self.changed, lambda: self.state != "unconfigured")
+        logging.getLogger("nepi_ros").addHandler(_ToRos(self._warn))
         self._refusal = ""
         self._advertised: list[Publisher] = []
         self._listening: list[Subscription] = []
@@ -109,7 +122,7 @@ class ManagedNode(LifecycleNode):
     def read(self, data: bytes, message_type: type[Message], topic: str) -> Message | None:
         """The message in these bytes, or None after reporting that they are none."""
         try:
-            return parse(data, message_type, topic)
+            return parse(data, message_type, self.resolve_topic_name(topic))
         except NepiError as error:
             self.problems.report("unreadable", str(error), topic)
             return None
@@ -183,7 +196,7 @@ class ManagedNode(LifecycleNode):
         else:
             self._refusal = ""
             return True
-        self.problems.report(f"{what}_failed", self._refusal, log=self.get_logger().error)
+        self.problems.report(f"{what}_failed", self._refusal, log=self._error)
         return False
 
     def _halt(self) -> None:
@@ -193,6 +206,14 @@ class ManagedNode(LifecycleNode):
     def _release(self) -> None:
         self.release()
         self.retire(*self._advertised)
+
+    # rclpy ties a severity to the place that logs, so each severity needs a place of its own.
+
+    def _warn(self, text: str) -> None:
+        self.get_logger().warning(text)
+
+    def _error(self, text: str) -> None:
+        self.get_logger().error(text)
 
     def _publish_diagnostics(self) -> None:
         recent = self.problems.recent(RECENT_S)

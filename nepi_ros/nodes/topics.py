@@ -49,6 +49,6 @@ def parse(data: bytes, message_type: type[Message], topic: str) -> Message:
         return deserialize_message(data, message_type)
     except Exception as error:  # the middleware raises its own, undocumented types
         raise NepiError(
-            f"{topic}: {len(data)} bytes are not a {message_type.__name__}; "
+            f"{topic}: {len(data)} bytes cannot be read as {message_type.__name__}; "
             "is its sender built with other message definitions?"
         ) from error

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The edge node as a process of its own, fed with epitomes over DDS."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.serialization import serialize_message
+from ros_process import Client, NodeProcess, ros_session, wait_until
+from sensor_msgs.msg import CompressedImage, Image
+from tiny_bundle import LAYERS, PLACES, make_tiny_bundle, tiny_frames
+
+from nepi_ros.bundle import Bundle
+from nepi_ros.codec import Encoder, EpitomeHeader, pack
+from nepi_ros.image import depth_from_compressed, labels_from_compressed
+from nepi_ros.msg import Classification, Epitome, LinkReport
+from nepi_ros.nodes.topics import newest
+
+SOURCE = (320, 240)
+ALL_TASKS = 7
+
+
+class Robot:
+    """Makes and sends epitomes of one robot, and collects what the edge answers."""
+
+    def __init__(self, client: Client, bundle: Bundle, name: str, answers: str | None = None) -> None:
+        self.client, self.bundle, self.name = client, bundle, name
+        self.streams = Encoder(bundle).encode(tiny_frames(1)[0]).streams
+        self.sequences = itertools.count()
+        self.publisher = client.advertise(Epitome, f"{name}/epitome")
+        self.reports = client.listen(LinkReport, f"{name}/link_report")
+        self.segmentations = client.listen(CompressedImage, f"{name}/segmentation/compressed")
+        self.depths = client.listen(CompressedImage, f"{name}/depth/compressedDepth")
+        self.classes = client.listen(Classification, f"{name}/classification")
+
+    def epitome(self, streams: Sequence[bytes] | None = None, data: bytes | None = None, **fields: int) -> Epitome:
+        """A valid epitome, except for what is given; its checksum always fits."""
+        streams = self.streams if streams is None else streams
+        known = {
+            "sequence": fields["sequence"] if "sequence" in fields else next(self.sequences),
+            "bundle_id": self.bundle.id,
+            "task_mask": ALL_TASKS,
+            "width": SOURCE[0],
+            "height": SOURCE[1],
+            "first_layer": 0,
+            "layer_count": len(streams),
+            "frame_layers": len(streams),
+            "handover_ns": time.monotonic_ns(),
+        }
+        header = EpitomeHeader(**{**known, **fields})
+        data = pack(streams) if data is None else data
+        message = Epitome(**vars(header), data=data, checksum=header.checksum(data))
+        message.header.stamp.sec, message.header.frame_id = 1000 + header.sequence, f"{self.name}/camera"
+        return message
+
+    def report_of(self, message: Epitome) -> LinkReport:
+        """Wait for the report of a frame."""
+        found = lambda: [r for r in self.reports if r.handover_ns == message.handover_ns]  # noqa: E731
+        return wait_until(found, f"report of frame {message.sequence} of {self.name}")[0]
+
+    def exchange(self, message: Epitome | None = None) -> LinkReport:
+        """Send a frame (a good one unless given) and wait for its report, which is sent after the results."""
+        message = message or self.epitome()
+        self.publisher.publish(message)
+        return self.report_of(message)
+
+    def warm_up(self) -> Robot:
+        """Send frames until each of the topics has delivered: DDS finds partners on both sides at its own pace."""
+        heard = (self.reports, self.segmentations, self.depths, self.classes)
+        for _ in range(100):
+            self.publisher.publish(self.epitome())
+            time.sleep(0.05)
+            if all(heard):
+                return self
+        pytest.fail(f"the edge does not answer {self.name}")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    with ros_session(tmp_path_factory.mktemp("edge")) as both:
+        yield both
+
+
+@pytest.fixture(scope="module")
+def client(session) -> Client:
+    return session[0]
+
+
+@pytest.fixture(scope="module")
+def edge(session, bundle) -> NodeProcess:
+    parameters = {"bundle": str(bundle.path), "robots": ["r1", "r2"], "threads": 1, "assembly_ms": 50.0}
+    return session[1]("edge_node", parameters, namespace="/fleet")
+
+
+@pytest.fixture(scope="module")
+def robot(client, edge, bundle) -> Robot:
+    return Robot(client, bundle, "/fleet/r1").warm_up()
+
+
+@pytest.fixture(scope="module")
+def other_robot(client, edge, bundle) -> Robot:
+    return Robot(client, bundle, "/fleet/r2").warm_up()
+
+
+def arriving(message: Epitome) -> int:
+    """Serialised bytes as they arrive: RTPS pads to whole words."""
+    return -(-len(serialize_message(message)) // 4) * 4
+
+
+def counted(client: Client, kind: str, at_least: int) -> int:
+    """Wait until the edge's diagnostics count a kind of problem so often."""
+    client.wait_for_diagnostic("/fleet/edge_node", lambda v: int(v.get(kind, 0)) >= at_least, f"{at_least} {kind}")
+    return client.count_of("/fleet/edge_node", kind)
+
+
+def test_results_keep_the_header_and_lie_over_the_source(robot):
+    message = robot.epitome()
+    report = robot.exchange(message)
+    assert report.layers == len(LAYERS) and report.missed == 0 and report.arrival_spread_us == 0
+    assert report.bytes == arriving(message) and 0 < report.processing_us < 5e6
+    segmentation, depth, classes = robot.segmentations[-1], robot.depths[-1], robot.classes[-1]
+    assert segmentation.header == depth.header == classes.header == message.header
+    assert labels_from_compressed(segmentation).shape == (120, 160)
+    metres = depth_from_compressed(depth)
+    assert metres.shape == (60, 80) and np.isfinite(metres).all()
+    assert set(classes.names) == set(PLACES) and list(classes.scores) == sorted(classes.scores, reverse=True)
+
+
+@pytest.mark.parametrize("layers", range(1, len(LAYERS) + 1))
+def test_cut_at_every_layer_boundary(robot, layers):
+    report = robot.exchange(robot.epitome(robot.streams[:layers]))
+    assert report.layers == layers
+
+
+def test_only_the_wanted_tasks(robot):
+    before = len(robot.depths), len(robot.classes)
+    message = robot.epitome(task_mask=Epitome.TASK_SEGMENTATION)
+    robot.exchange(message)
+    assert robot.segmentations[-1].header == message.header
+    robot.exchange()
+    assert (len(robot.depths), len(robot.classes)) == (before[0] + 1, before[1] + 1)
+
+
+def parts_of(robot: Robot, *cuts: int) -> list[Epitome]:
+    """One frame as several messages, cut before the given layers."""
+    common = {"sequence": next(robot.sequences), "handover_ns": time.monotonic_ns()}
+    bounds = [0, *cuts, len(LAYERS)]
+    return [
+        robot.epitome(robot.streams[a:b], first_layer=a, frame_layers=len(LAYERS), **common)
+        for a, b in itertools.pairwise(bounds)
+    ]
+
+
+def test_a_frame_of_several_messages(robot):
+    parts = parts_of(robot, 2, 4)
+    for part in reversed(parts):
+        robot.publisher.publish(part)
+    report = robot.report_of(parts[0])
+    assert report.layers == len(LAYERS) and report.arrival_spread_us > 0
+    assert report.bytes == sum(arriving(part) for part in parts)
+
+
+def test_a_lost_message_leaves_the_prefix(robot):
+    first, _, last = parts_of(robot, 2, 4)
+    robot.publisher.publish(first)
+    robot.publisher.publish(last)
+    report = robot.report_of(first)
+    assert report.layers == 2 and report.processing_us > 40_000  # waited for the rest
+
+
+def test_nothing_decodes_without_the_first_layers(robot):
+    before = len(robot.segmentations)
+    _, last = parts_of(robot, 2)
+    robot.publisher.publish(last)
+    assert robot.report_of(last).layers == 0
+    assert len(robot.segmentations) == before
+
+
+def test_two_robots_get_their_own_results(robot, other_robot):
+    messages = {r: r.epitome(width=w, height=h) for r, w, h in ((robot, 320, 240), (other_robot, 320, 160))}
+    for sender, message in messages.items():
+        sender.publisher.publish(message)
+    for sender, message in messages.items():
+        sender.report_of(message)
+        assert sender.segmentations[-1].header.frame_id == f"{sender.name}/camera"
+    assert labels_from_compressed(robot.segmentations[-1]).shape == (120, 160)
+    assert labels_from_compressed(other_robot.segmentations[-1]).shape == (80, 160)
+
+
+def flipped(message: Epitome) -> Epitome:
+    data = bytearray(message.data)
+    data[len(data) // 2] ^= 0x10
+    message.data = bytes(data)
+    return message
+
+
+def truncated(message: Epitome) -> Epitome:
+    message.data = bytes(message.data)[:-7]
+    return message
+
+
+BAD = {
+    "foreign bundle": ("foreign_bundle", r"made with bundle", lambda r: r.epitome(bundle_id=0xDEADBEEF)),
+    "bit-flipped": ("damaged", r"checksum does not match", lambda r: flipped(r.epitome())),
+    "truncated": ("damaged", r"checksum does not match", lambda r: truncated(r.epitome())),
+    "truncated, checksum right": ("damaged", r"claims \d+ bytes", lambda r: r.epitome(data=pack(r.streams)[:-7])),
+    "absurd source": ("damaged", r"source of 0 x 65535", lambda r: r.epitome(width=0, height=65535)),
+    "absurd layers": ("damaged", r"claims 255 layers from 250", lambda r: r.epitome(first_layer=250, layer_count=255)),
+    "unknown tasks": ("unavailable_task", r"asks for tasks", lambda r: r.epitome(task_mask=0xF8)),
+    "garbage streams": ("undecodable", r"layer|stream", lambda r: r.epitome([b"\xff" * 90] * len(LAYERS))),
+    "not a message": ("unreadable", r"cannot be read as Epitome", lambda r: serialize_message(r.epitome())[:40]),
+}
+
+
+@pytest.fixture(scope="module")
+def layers_after(robot, other_robot, edge) -> dict[str, int]:
+    """Sends every bad epitome five times to an edge that has seen none; the layers of the good frame after each."""
+    layers = {}
+    for what, (_, _, make) in BAD.items():
+        for _ in range(5):
+            robot.publisher.publish(make(robot))
+            time.sleep(0.005)
+        layers[what] = robot.exchange().layers
+    return layers
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_epitomes_are_counted_and_the_next_good_one_works(layers_after, client, what):
+    assert layers_after[what] == len(LAYERS)
+    kind = BAD[what][0]
+    assert counted(client, kind, 5 * sum(other == kind for other, _, _ in BAD.values()))
+
+
+@pytest.mark.parametrize("kind", sorted({kind for kind, _, _ in BAD.values()}))
+def test_bad_epitomes_give_one_line_that_names_the_topic(layers_after, edge, kind):
+    first = next(words for other, words, _ in BAD.values() if other == kind)
+    line = edge.wait_for_line(rf"\[WARN\].*/fleet/r1/epitome: .*({first})")
+    others = "|".join(words for other, words, _ in BAD.values() if other == kind)
+    assert edge.matching(others) == [line]
+
+
+def test_older_and_repeated_messages_are_counted(robot, client):
+    older, duplicates = (client.count_of("/fleet/edge_node", kind) for kind in ("older", "duplicate"))
+    late, message = robot.epitome(), robot.epitome()
+    robot.exchange(message)
+    robot.publisher.publish(message)
+    robot.publisher.publish(late)
+    counted(client, "older", older + 1)
+    counted(client, "duplicate", duplicates + 1)
+
+
+def test_a_restarted_robot_is_followed(robot):
+    robot.sequences = itertools.count()
+    report = robot.exchange()
+    assert report.sequence == 0 and report.missed == 0
+    robot.exchange(robot.epitome(sequence=7))
+    assert robot.reports[-1].missed == 6
+    robot.sequences = itertools.count(8)
+
+
+def test_raw_images_on_the_edge_only_while_somebody_listens(robot, client):
+    name = "/fleet/edge_node/r1/segmentation"
+    heard = client.listen(Image, name)
+    for _ in range(100):
+        robot.exchange()
+        if heard:
+            break
+    assert (heard[-1].encoding, heard[-1].width, heard[-1].height) == ("mono8", 160, 120)
+
+
+def test_robots_come_and_go_at_run_time(robot, client, bundle, edge):
+    assert client.set_parameters("/fleet/edge_node", robots=["r1", "r2", "r3"])[0].successful
+    third = Robot(client, bundle, "/fleet/r3").warm_up()
+    assert third.exchange().layers == len(LAYERS) and robot.exchange().layers == len(LAYERS)
+    assert client.set_parameters("/fleet/edge_node", robots=["r1", "r2"])[0].successful
+    wait_until(lambda: not client.node.count_subscribers("/fleet/r3/epitome"), "the edge leaves r3 alone")
+    refused = client.set_parameters("/fleet/edge_node", robots=["r1", "no such/name!"])[0]
+    assert not refused.successful and "robots" in refused.reason
+    assert robot.exchange().layers == len(LAYERS)
+
+
+def test_lifecycle_and_another_bundle(robot, client, edge, tmp_path):
+    node = "/fleet/edge_node"
+    refused = client.set_parameters(node, bundle=str(tmp_path / "new"))[0]
+    assert not refused.successful and "unconfigured" in refused.reason
+    assert client.transition(node, "deactivate") and client.state_of(node) == "inactive"
+    assert not client.node.count_subscribers("/fleet/r1/epitome")
+    assert client.transition(node, "cleanup") and client.state_of(node) == "unconfigured"
+
+    assert client.set_parameters(node, bundle=str(tmp_path / "new"))[0].successful
+    assert not client.transition(node, "configure")
+    assert client.state_of(node) == "unconfigured"
+    edge.wait_for_line(r"cannot configure: .*/new: no bundle")
+
+    damaged = make_tiny_bundle(tmp_path / "new", seed=1)
+    network = damaged.path / "depth.onnx"
+    good = network.read_bytes()
+    network.write_bytes(good[:-1] + b"?")
+    assert not client.transition(node, "configure")
+    client.wait_for_diagnostic(node, lambda v: int(v.get("configure_failed", 0)) >= 2, "two refused configurations")
+    assert client.diagnostics[node.lstrip("/")].level == DiagnosticStatus.ERROR
+    assert "depth.onnx" in client.diagnostics[node.lstrip("/")].message
+
+    network.write_bytes(good)
+    assert client.transition(node, "configure") and client.transition(node, "activate")
+    robot.bundle = damaged
+    robot.streams = Encoder(damaged).encode(tiny_frames(1)[0]).streams
+    robot.warm_up()
+    assert robot.exchange().layers == len(LAYERS)
+
+
+def test_starts_by_itself_as_soon_as_its_bundle_is_there(session, client, bundle, tmp_path):
+    place = tmp_path / "later"
+    waiting = session[1]("edge_node", {"bundle": str(place)}, namespace="/alone")
+    waiting.wait_for_line(r"\[ERROR\].*cannot configure: .*/later: no bundle of that path or name")
+    assert client.state_of("/alone/edge_node") == "unconfigured"
+    shutil.copytree(bundle.path, Path(place))
+    wait_until(lambda: client.state_of("/alone/edge_node") == "active", "the node comes up")
+    assert waiting.stop() == 0
+
+
+def test_wrong_parameters_end_the_node_with_one_line(session):
+    process = session[1]("edge_node", {"assembly_ms": -1.0}, namespace="/wrong")
+    wait_until(lambda: not process.alive, "the node ends")
+    assert process.stop() != 0
+    assert [line for line in process.lines if "assembly_ms" in line] == process.lines
+
+
+def test_newest_is_what_the_radio_needs():
+    assert newest(3, 0.15).lifespan.nanoseconds == 150_000_000
