@@ -183,7 +183,7 @@ def test_everything_is_installed_where_ros_looks(installed: Path) -> None:
         assert expected and files_in(share / folder) == expected
     nodes = {path.stem for path in (ROOT / "nepi_ros/nodes").glob("*_node.py")}
     assert {path.name for path in programs.iterdir()} == nodes | {"nepi"}
-    assert all(os.access(path, os.X_OK) for path in programs.iterdir())
+    assert all(os.access(path, os.X_OK) for path in [*programs.iterdir(), *(BUILD / "programs").iterdir()])
     assert (installed / "share/ament_index/resource_index/packages/nepi_ros").exists()
 
 
