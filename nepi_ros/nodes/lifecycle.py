@@ -47,8 +47,8 @@ class _ToRos(logging.Handler):
 class ManagedNode(LifecycleNode):
     """A lifecycle node with a parameter table, counters and diagnostics.
 
-    A node derives from it and fills in the hooks `configure`, `activate`, `deactivate`, `release`, `changed`
-    and `values`; the first two raise to refuse. A refused transition is logged with its reason, shows as an
+    A node derives from it and fills in the hooks `configure`, `activate`, `deactivate`, `release`, `changed`,
+    `tick` and `values`; the first two raise to refuse. A refused transition is logged with its reason, shows as an
     error on /diagnostics and leaves the node in the state it was in, from where it can be tried again. With
     the parameter `autostart` the node configures and activates itself and tries again every 2 s.
     """
@@ -64,7 +64,7 @@ class ManagedNode(LifecycleNode):
         self._diagnostics = DiagnosticsPublisher(self)
         # Not the ROS clock: a node under simulated time must report while the simulation stands still.
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0, self._publish_diagnostics, clock=self.steady)
+        self.create_timer(1.0, self._each_second, clock=self.steady)
 
     # Hooks
 
@@ -82,6 +82,9 @@ class ManagedNode(LifecycleNode):
 
     def changed(self, names: frozenset[str]) -> None:
         """Parameters have new, valid values."""
+
+    def tick(self) -> None:
+        """Called once a second while the node is active."""
 
     def values(self) -> Mapping[str, object]:
         """What the node's diagnostics show besides its counters of problems."""
@@ -215,7 +218,9 @@ class ManagedNode(LifecycleNode):
     def _error(self, text: str) -> None:
         self.get_logger().error(text)
 
-    def _publish_diagnostics(self) -> None:
+    def _each_second(self) -> None:
+        if self.state == "active":
+            self.tick()
         recent = self.problems.recent(RECENT_S)
         level = ERROR if self._refusal else WARN if recent else OK
         values = {"state": self.state, **self.values(), **self.problems.counts()}

@@ -99,10 +99,13 @@ class ResultNode(ManagedNode):
     def changed(self, names: frozenset[str]) -> None:
         self._window.window_s = self.parameters.window_s
 
+    def tick(self) -> None:
+        summary = self._summary()
+        if summary.frames:
+            self._hit_rate.publish(Float32(data=summary.hit_rate))
+
     def values(self) -> Mapping[str, object]:
         summary = self._summary()
-        if self.state == "active" and summary.frames:
-            self._hit_rate.publish(Float32(data=summary.hit_rate))
         return {
             "deadline_ms": self.parameters.deadline_ms,
             "frames_in_window": summary.frames,

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The robot's sending node: camera images in, epitomes out.
+
+Subscribes `image` (sensor_msgs/Image) or, with `image_transport` "compressed", `image/compressed`; and
+`link_report`. Publishes `epitome` and `~/status`. Callbacks only leave the newest image for a worker thread,
+which converts, encodes and sends as many layers as are useful for the tasks and fit the budget.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage, Image
+
+from nepi_ros.bundle import Bundle, resolve_bundle
+from nepi_ros.errors import ConfigError, ImageError
+from nepi_ros.link.budget import BudgetRule, BudgetSettings, FrameReport
+from nepi_ros.msg import EncoderStatus, Epitome, LinkReport
+from nepi_ros.nodes.encoder_state import EncoderState, LastFrame
+from nepi_ros.nodes.epitomes import OutgoingFrame, layers_within, wire_size
+from nepi_ros.nodes.frame_encoder import FrameEncoder
+from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
+from nepi_ros.nodes.mailbox import Worker
+from nepi_ros.nodes.parameters import Parameter
+from nepi_ros.nodes.ratelimit import RateLimit
+from nepi_ros.nodes.topics import FRAME_MESSAGES, newest
+from nepi_ros.tasks import TASKS, task_mask
+
+PARAMETERS = (
+    Parameter("bundle", "patrol", "Folder or name of the bundle; the edge must use the same.", at_configure=True),
+    Parameter(
+        "image_transport", "raw", "Whether to subscribe image (raw) or image/compressed.",
+        choices=("raw", "compressed"), at_configure=True,
+    ),
+    Parameter("tasks", TASKS, "Tasks wanted of the edge.", choices=TASKS),
+    Parameter(
+        "deadline_ms", 150.0, "From an image's stamp to its results; when configured also the epitome's lifespan.",
+        "ms", (1.0, 60000.0),
+    ),
+    Parameter("budget_bytes", 0, "Bytes on the wire for a frame; 0 lets the link decide.", "bytes", (0, 1 << 24)),
+    Parameter("capacity_kbps", 1000.0, "What the link carries towards the edge.", "kbit/s", (1.0, 1e7)),
+    Parameter("max_rate_hz", 30.0, "Highest mean rate of frames; 0 sends every frame.", "Hz", (0.0, 1000.0)),
+    Parameter("mtu", 1500, "Path MTU; a larger epitome is split at layer boundaries.", "bytes", (256, 65535)),
+    Parameter("threads", 1, "Threads that the encoder computes with.", range=(1, 64), at_configure=True),
+    AUTOSTART,
+)  # fmt: skip
+
+_STATUS_PERIOD_S = 0.1
+_PLAUSIBLE_AGE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A serialised image and when it came, in seconds of the monotonic clock."""
+
+    data: bytes
+    at: float
+
+
+class EncoderNode(ManagedNode):
+    """Sends the camera's frames as epitomes."""
+
+    def __init__(self) -> None:
+        self._bundle: Bundle | None = None
+        self._worker: Worker[Arrival] | None = None
+        self._rule = BudgetRule()
+        self._rule_lock = threading.Lock()  # reports come in the executor's thread, frames in the worker's
+        self._told = EncoderState()
+        self._sequence = 0
+        self._status_at = 0.0
+        table = (replace(p, check=self._check_tasks) if p.name == "tasks" else p for p in PARAMETERS)
+        super().__init__("encoder_node", tuple(table))
+
+    def configure(self) -> None:
+        p = self.parameters
+        bundle = Bundle.load(resolve_bundle(p.bundle))
+        self._encoder = FrameEncoder(bundle, p.threads)
+        self._bundle = bundle
+        self._check_tasks(p.tasks)
+        self._rule = BudgetRule(self._budget_settings())
+        self._told = EncoderState()
+        self._epitome = self.advertise(Epitome, "epitome", newest(FRAME_MESSAGES, p.deadline_ms / 1e3))
+        self._status = self.advertise(EncoderStatus, "~/status", newest())
+        self.get_logger().info(f"bundle {bundle.name} ({bundle.id:016x})")
+
+    def activate(self) -> None:
+        self._limit = RateLimit()
+        self._worker = Worker("encoder", self._encode, self._failed)
+        self._image_type, self._image_topic = Image, self.resolve_topic_name("image")
+        if self.parameters.image_transport == "compressed":
+            # As image_transport has it: below the name that `image` is remapped to.
+            self._image_type, self._image_topic = CompressedImage, f"{self._image_topic}/compressed"
+        self.listen(LinkReport, "link_report", self._on_report, newest(FRAME_MESSAGES))
+        self.listen(self._image_type, self._image_topic, self._on_image, newest())
+
+    def deactivate(self) -> None:
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def release(self) -> None:
+        self._bundle = None
+
+    def changed(self, names: frozenset[str]) -> None:
+        with self._rule_lock:
+            self._rule.settings = self._budget_settings()
+
+    def tick(self) -> None:
+        if time.monotonic() - self._status_at > _STATUS_PERIOD_S:
+            self._publish_status()
+
+    def values(self) -> Mapping[str, object]:
+        bundle = {"bundle": f"{self._bundle.name} ({self._bundle.id:016x})"} if self._bundle else {}
+        return {**bundle, **self._told.values()}
+
+    def _check_tasks(self, tasks: Sequence[str]) -> None:
+        missing = [task for task in tasks if self._bundle is not None and task not in self._bundle.tasks]
+        if missing:
+            there = ", ".join(self._bundle.tasks)
+            raise ConfigError(f"bundle {self._bundle.name} has no task {missing[0]!r}; set `tasks` to some of {there}")
+
+    def _budget_settings(self) -> BudgetSettings:
+        p = self.parameters
+        return BudgetSettings(p.capacity_kbps, p.deadline_ms / 1e3, fixed_bytes=p.budget_bytes)
+
+    def _on_image(self, data: bytes) -> None:
+        now = time.monotonic()
+        self._told.totals.images_received += 1
+        if not self._limit.passes(now, self.parameters.max_rate_hz) or self._worker.put(Arrival(data, now)):
+            self._told.totals.frames_dropped += 1
+
+    def _on_report(self, data: bytes) -> None:
+        now = time.monotonic()
+        message = self.read(data, LinkReport, "link_report")
+        if message is None:
+            return
+        report = FrameReport(
+            sequence=message.sequence,
+            handover_s=message.handover_ns / 1e9,
+            processing_s=message.processing_us / 1e6,
+            bytes=message.bytes,
+            layers=message.layers,
+            spread_s=message.arrival_spread_us / 1e6,
+            missed=message.missed,
+        )
+        with self._rule_lock:
+            accepted = self._rule.reported(now, report)
+        if accepted:
+            self._told.totals.frames_missed += report.missed
+        else:
+            self.problems.count("ignored_reports")
+
+    # In the worker
+
+    def _encode(self, arrival: Arrival) -> None:
+        message = self.read(arrival.data, self._image_type, self._image_topic)
+        if message is None:
+            self._told.refused("not an image message")
+        else:
+            try:
+                self._send(arrival, message)
+            except ImageError as error:
+                self._told.refused(str(error))
+                self.problems.report("bad_image", f"{self._image_topic}: {error}")
+        if time.monotonic() - self._status_at >= _STATUS_PERIOD_S:
+            self._publish_status()
+
+    def _send(self, arrival: Arrival, message: Image | CompressedImage) -> None:
+        """Encode a frame, cut it to its budget and publish it, or skip it when not even one layer fits."""
+        p, header = self.parameters, message.header
+        tasks = p.tasks
+        streams, size = self._encoder.encode(message, tasks)
+        least = wire_size(streams[:1], header.frame_id, p.mtu)
+        with self._rule_lock:
+            budget = self._rule.budget(time.monotonic(), self._age(message, arrival), least)
+        layers = layers_within(streams, budget.bytes, header.frame_id, p.mtu)
+        if layers == 0:
+            self._told.skipped(budget.bytes, budget.reason)
+            self.problems.report("skipped", f"{self._image_topic}: frame not sent: {budget.reason}")
+            return
+        streams = streams[:layers]
+        frame = OutgoingFrame(header, self._sequence, self._bundle.id, task_mask(tasks), *size)
+        handover_ns = time.monotonic_ns()
+        messages = frame.messages(streams, p.mtu, handover_ns)
+        with self._rule_lock:
+            self._rule.sent(handover_ns / 1e9, self._sequence, wire_size(streams, header.frame_id, p.mtu))
+            self._rule.encoded(handover_ns / 1e9 - arrival.at)
+        for serialised in messages:
+            self._epitome.publish(serialised)
+        self._sequence = (self._sequence + 1) % (1 << 32)
+        self._told.sent(LastFrame(budget.bytes, layers, sum(map(len, messages))))
+
+    def _age(self, message: Image | CompressedImage, arrival: Arrival) -> float:
+        """Seconds since the image's stamp, or since its arrival when the stamp is not of this clock."""
+        age = (self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds / 1e9
+        return age if 0.0 <= age <= _PLAUSIBLE_AGE_S else time.monotonic() - arrival.at
+
+    def _failed(self, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        self._told.refused(reason)
+        self.problems.report("failed", f"{self._image_topic}: frame failed ({reason}); going on with the next")
+        self.get_logger().debug("".join(traceback.format_exception(error)))
+
+    def _publish_status(self) -> None:
+        self._status_at = now = time.monotonic()
+        with self._rule_lock:
+            link = self._rule.state(now)
+        message = self._told.message(link, task_mask(self.parameters.tasks))
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._status.publish(message)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the node until it is told to stop."""
+    run(EncoderNode, args)
+
+
+if __name__ == "__main__":
+    main()
