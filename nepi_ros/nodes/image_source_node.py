@@ -7,9 +7,11 @@ the last frame.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -205,8 +207,22 @@ def pinhole_info(camera: Pinhole) -> CameraInfo:
     return info
 
 
+def enlarge_shared_memory() -> None:
+    """Have Fast DDS pass whole images between processes, unless the user has profiles of their own.
+
+    The reason is in config/fastdds_camera.xml. Must come before rclpy.init.
+    """
+    prefixes = [Path(p) / "share" / "nepi_ros" for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    for folder in (Path(__file__).resolve().parents[2], *prefixes):
+        profiles = folder / "config" / "fastdds_camera.xml"
+        if profiles.is_file():
+            os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(profiles))
+            return
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Run the node until its source ends or it is told to stop."""
+    enlarge_shared_memory()
     run(ImageSourceNode, args)
 
 
