@@ -12,6 +12,7 @@ import numpy as np
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec.networks import TargetNetworks, untouched
 from nepi_ros.datasets import FrameSet, Sample
+from nepi_ros.demo.progress import progress_bar
 from nepi_ros.demo.record import FrameRecord, Result
 from nepi_ros.demo.summary import Quality
 from nepi_ros.letterbox import Letterbox
@@ -26,7 +27,7 @@ def evaluate(
 ) -> Quality:
     """Judge every frame whose place in `frame_set` is known; late results count like the others."""
     judge = _Judge(bundle, tasks, frame_set, threads)
-    for frame in frames:
+    for frame in progress_bar(frames, desc="comparing", leave=False):
         if frame.index is not None:
             judge.add(frame, frame_set.load(frame.index))
     return judge.quality()

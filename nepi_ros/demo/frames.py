@@ -11,10 +11,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
-from tqdm import tqdm
 
 from nepi_ros.datasets import FrameSet
 from nepi_ros.demo.observer import fingerprint
+from nepi_ros.demo.progress import progress_bar
 from nepi_ros.errors import ConfigError
 
 PATROL_RATE_HZ = 30.0
@@ -39,11 +39,7 @@ def render_patrol(folder: Path, count: int, rate_hz: float, seed: int, workers: 
     wanted = [index * step for index in range(count)]
     if not _is_drawn(folder, wanted, seed):
         _draw(folder, wanted, seed, workers or min(os.cpu_count() or 1, 4))
-    # An earlier, longer or faster run may have left other frames in the folder.
-    frame_set = FrameSet.open(folder)
-    names = {_stem(index) for index in wanted}
-    chosen = tuple(entry for entry in frame_set.entries if entry.name in names)
-    return FrameSet(**{**vars(frame_set), "entries": chosen})
+    return open_frames(folder, count)
 
 
 def identify(paths: Iterable[Path]) -> dict[int, int]:
@@ -66,12 +62,13 @@ def _stem(index: int) -> str:
     return f"frame-{index:06d}"
 
 
-def _is_drawn(folder: Path, wanted: Iterable[int], seed: int) -> bool:
-    about = folder / "set.json"
-    if not about.exists() or json.loads(about.read_text()).get("seed") != seed:
+def _is_drawn(folder: Path, wanted: list[int], seed: int) -> bool:
+    """Whether the folder begins with these frames, whole."""
+    about, places = folder / "set.json", folder / "places.csv"
+    if not about.exists() or not places.exists() or json.loads(about.read_text()).get("seed") != seed:
         return False
-    places = (folder / "places.csv").read_text() if (folder / "places.csv").exists() else ""
-    return all(f"{_stem(i)}," in places and (folder / f"{_stem(i)}.color.jpg").exists() for i in wanted)
+    first = FrameSet.open(folder).entries[: len(wanted)]
+    return [entry.name for entry in first] == [_stem(index) for index in wanted]
 
 
 def _draw(folder: Path, wanted: list[int], seed: int, workers: int) -> None:
@@ -85,7 +82,7 @@ def _draw(folder: Path, wanted: list[int], seed: int, workers: int) -> None:
     # Spawned, not forked: the parent may have threads.
     with ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (folder, seed)) as pool:
         drawn = as_completed([pool.submit(_draw_block, block) for block in blocks])
-        with tqdm(total=len(wanted), desc="drawing the patrol", unit="frame", leave=False) as progress:
+        with progress_bar(total=len(wanted), desc="drawing the patrol", leave=False) as progress:
             for block in drawn:
                 places.update(block.result())
                 progress.update(len(block.result()))

@@ -95,13 +95,14 @@ def _overrides(
     path, deadline, capacity = str(bundle.path.resolve()), arguments.deadline_ms, arguments.capacity_kbps
     trace = None if arguments.trace is None else str(arguments.trace.resolve())
     return {
-        names.CAMERA: {"source": str(folder.resolve()), "rate_hz": arguments.rate, "frames": count},
-        names.ENCODER: {
-            "bundle": path,
-            "tasks": list(tasks),
-            "deadline_ms": deadline,
-            "capacity_kbps": capacity,
+        names.CAMERA: {
+            "source": str(folder.resolve()),
+            "rate_hz": arguments.rate,
+            "loop": False,
+            "frames": count,
+            "subscribers": 2,  # encoder_node and the observer
         },
+        names.ENCODER: {"bundle": path, "tasks": list(tasks), "deadline_ms": deadline, "capacity_kbps": capacity},
         names.EDGE_NODE: {"bundle": path},
         names.RESULT: {"deadline_ms": deadline},
         names.LINK: {"up_kbps": capacity, "down_kbps": capacity, "up_trace": trace, "down_trace": trace},

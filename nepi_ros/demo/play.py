@@ -13,12 +13,12 @@ from pathlib import Path
 import rclpy
 from rclpy.context import Context
 from rclpy.signals import SignalHandlerOptions
-from tqdm import tqdm
 
 from nepi_ros.demo import system as names
 from nepi_ros.demo.domain import environment, isolated_domain
 from nepi_ros.demo.observer import Log, Observer
 from nepi_ros.demo.processes import Supervisor, Usage, single_threaded
+from nepi_ros.demo.progress import progress_bar
 from nepi_ros.demo.readiness import Readiness
 from nepi_ros.demo.system import System
 from nepi_ros.errors import NepiError
@@ -87,15 +87,16 @@ def _watch(observer: Observer, nodes: Supervisor, frames: int, deadline_ms: floa
     linger_s = _LINGER_S + 2 * deadline_ms / 1e3
     last_change = time.monotonic()
     sent = complete = 0
-    with tqdm(total=frames, desc="playing", unit="frame") as progress:
+    with progress_bar(total=frames, desc="playing") as progress:
         while complete < frames:
             time.sleep(0.1)
             nodes.check()
+            nodes.usage()  # while they live: the camera ends before the others
             now_sent, now_complete = observer.counts()
             if (now_sent, now_complete) != (sent, complete):
                 last_change = time.monotonic()
+            progress.set_postfix_str(f"{now_complete} with all results", refresh=False)
             progress.update(min(now_sent, frames) - progress.n)
-            progress.set_postfix_str(f"{now_complete} with all results")
             sent, complete = now_sent, now_complete
             still_s = time.monotonic() - last_change
             if still_s > linger_s and (sent >= frames or nodes.finished("image_source_node")):

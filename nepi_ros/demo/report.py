@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves behind: a table on the terminal, summary.json, overlay.png and overlay.mp4."""
+"""What a run leaves behind: a table on the terminal, summary.json, frames.csv, overlay.png and overlay.mp4."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
@@ -14,8 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 import nepi_ros
 from nepi_ros.bundle import Bundle
 from nepi_ros.datasets import FrameSet
@@ -23,6 +22,7 @@ from nepi_ros.demo import system as names
 from nepi_ros.demo.film import write_film
 from nepi_ros.demo.pictures import choose, legend_for, write_overlay
 from nepi_ros.demo.play import Played
+from nepi_ros.demo.progress import progress_bar
 from nepi_ros.demo.record import FrameRecord
 from nepi_ros.demo.summary import Quality, summarise, table
 from nepi_ros.demo.system import System
@@ -52,8 +52,9 @@ def write_report(out: Path, run: Run) -> Mapping[str, Any]:
     write_pictures(out, run, summary)
     summary.update(_circumstances(run))
     _write_atomic(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    write_frames(out / "frames.csv", run)
     print(table(summary))
-    print(f"written to {out}: summary.json, overlay.png, overlay.mp4, logs/")
+    print(f"\nin {out}: summary.json, frames.csv, overlay.png, overlay.mp4, logs/")
     return summary
 
 
@@ -66,8 +67,18 @@ def write_pictures(out: Path, run: Run, summary: Mapping[str, Any]) -> None:
     legend = legend_for(_title(run, summary), run.tasks, run.deadline_ms, specs, known, jpeg)
     chosen = [known[place] for place in choose(known, run.tasks)]
     write_overlay(out / "overlay.png", [(_rgb(run, record), record) for record in chosen], legend)
-    shown = tqdm(known, desc="drawing the film", unit="frame", leave=False)
+    shown = progress_bar(known, desc="drawing the film", leave=False)
     write_film(out / "overlay.mp4", ((_rgb(run, record), record) for record in shown), legend, run.rate_hz)
+
+
+def write_frames(path: Path, run: Run) -> None:
+    """One line per frame: what was sent for it, and when each result was there (empty: never)."""
+    with path.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["stamp_ns", "index", "layers", "epitome_bytes", "wire_bytes", *(f"{t}_ms" for t in run.tasks)])
+        for r in run.records:
+            times = [f"{r.latency_ms[t]:.2f}" if t in r.latency_ms else "" for t in run.tasks]
+            lines.writerow([r.stamp_ns, r.index, r.layers, r.epitome_bytes, r.wire_bytes, *times])
 
 
 def _rgb(run: Run, record: FrameRecord) -> Any:

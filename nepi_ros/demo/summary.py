@@ -12,9 +12,9 @@ import numpy as np
 from nepi_ros.demo.record import FrameRecord
 
 METRICS = {
-    "segmentation": ("mean IoU", "share of pixels with the same class"),
-    "depth": ("share of pixels within 1.25 of truth", "share of pixels within 1.25 of the target's"),
-    "classification": ("top-1", "share of frames with the same class"),
+    "segmentation": ("mean IoU", "same class per pixel"),
+    "depth": ("delta-1", "delta-1"),
+    "classification": ("top-1", "same class"),
 }
 
 
@@ -99,12 +99,18 @@ def table(summary: Mapping) -> str:
 
 
 def _quality_lines(summary: Mapping) -> list[str]:
-    lines = [f"{'task':<16}{'against truth':>15}{'target network':>17}{'agreement':>12}   (accuracy; agreement)"]
+    lines = [f"{'against':<16}{'truth':>26}{'(targets untouched)':>21}{'the target network':>32}"]
     for task in summary["tasks"]:
-        values = [summary[key].get(task) for key in ("accuracy", "target_accuracy", "agreement")]
-        shown = ["-" if v is None else f"{v:.3f}" for v in values]
-        lines.append(f"{task:<16}{shown[0]:>15}{shown[1]:>17}{shown[2]:>12}   ({'; '.join(METRICS[task])})")
+        truth, target, agreement = (
+            _share(summary[key].get(task)) for key in ("accuracy", "target_accuracy", "agreement")
+        )
+        metric, same = METRICS[task]
+        lines.append(f"{task:<16}{metric + truth:>26}{target:>21}{same + agreement:>32}")
     return lines
+
+
+def _share(value: float | None) -> str:
+    return "      -" if value is None else f"{value:7.3f}"
 
 
 def _boxed(rows: Sequence[tuple[str, str]], title: str) -> list[str]:
