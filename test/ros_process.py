@@ -32,12 +32,14 @@ ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 20.0
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
+def wait_until(
+    condition: Callable[[], Any], what: str | Callable[[], str], timeout_s: float = TIMEOUT_S
+) -> Any:
     """Wait for a condition to hold and return its value; fails the test with `what` when it does not."""
     end = time.monotonic() + timeout_s
     while not (value := condition()):
         if time.monotonic() > end:
-            pytest.fail(f"not within {timeout_s:g} s: {what}")
+            pytest.fail(f"not within {timeout_s:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(0.01)
     return value
 
@@ -88,7 +90,7 @@ class NodeProcess:
     def wait_for_line(self, pattern: str, timeout_s: float = TIMEOUT_S) -> str:
         """The first log line in which the pattern is found, now or soon."""
         return wait_until(
-            lambda: self.matching(pattern), f"{self.name} logs /{pattern}/; it said {self.lines}", timeout_s
+            lambda: self.matching(pattern), lambda: f"{self.name} logs /{pattern}/; it said {self.lines}", timeout_s
         )[0]
 
     def cpu_seconds(self) -> float:
@@ -172,7 +174,7 @@ class Client:
                 return None
             return status if accept({pair.key: pair.value for pair in status.values}) else None
 
-        return wait_until(found, f"{node} reports {what}; last {self.diagnostics.get(node.lstrip('/'))}")
+        return wait_until(found, lambda: f"{node} reports {what}; last {self.diagnostics.get(node.lstrip('/'))}")
 
     def count_of(self, node: str, key: str) -> int:
         """The number under a key in a node's latest diagnostics; 0 when it is not there."""

@@ -50,6 +50,10 @@ PARAMETERS = (
 )  # fmt: skip
 
 
+# Results that come in a burst after a pause of the link are all timed, so that none is taken for lost.
+_QUEUE = 4
+
+
 @dataclass(frozen=True)
 class _Dense:
     """How a task with pixels arrives and leaves."""
@@ -88,8 +92,8 @@ class ResultNode(ManagedNode):
 
     def activate(self) -> None:
         for task, dense in _DENSE.items():
-            self.listen(CompressedImage, dense.source, partial(self._on_dense, task), newest(2))
-        self.listen(Classification, "classification", self._on_classification, newest(2))
+            self.listen(CompressedImage, dense.source, partial(self._on_dense, task), newest(_QUEUE))
+        self.listen(Classification, "classification", self._on_classification, newest(_QUEUE))
         self.listen(CameraInfo, "camera_info", self._on_camera_info, newest())
         self.listen(Epitome, "epitome", self._on_epitome, newest(FRAME_MESSAGES))
 

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The result node as a process of its own, fed with compressed results over DDS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from rclpy.serialization import serialize_message
+from rclpy.time import Time
+from ros_process import Client, NodeProcess, ros_session, wait_until
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Float32, Header
+
+from nepi_ros.image import compressed_depth, compressed_labels
+from nepi_ros.msg import Classification, Epitome
+
+NODE = "/r1/result_node"
+DEFAULTS = {"deadline_ms": 2000.0, "window_s": 60.0, "late_results": "drop", "use_sim_time": False}
+LABELS = (np.arange(12 * 16) % 5).astype(np.uint8).reshape(12, 16)
+DEPTH = np.linspace(0.5, 8.0, 12 * 16, dtype=np.float32).reshape(12, 16)
+
+
+class Edge:
+    """Plays the edge: sends results, and collects what the result node makes of them."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.segmentation = client.advertise(CompressedImage, "/r1/segmentation/compressed")
+        self.depth = client.advertise(CompressedImage, "/r1/depth/compressedDepth")
+        self.classification = client.advertise(Classification, "/r1/classification")
+        self.epitome = client.advertise(Epitome, "/r1/epitome")
+        self.camera_info = client.advertise(CameraInfo, "/r1/camera_info")
+        self.images = {task: client.listen(Image, f"/r1/{task}") for task in ("segmentation", "depth")}
+        self.infos = {task: client.listen(CameraInfo, f"/r1/{task}/camera_info") for task in self.images}
+        self.late = {task: client.listen(Image, f"{NODE}/late/{task}") for task in self.images}
+        self.latencies = client.listen(Float32, f"{NODE}/latency_ms")
+        self.hit_rates = client.listen(Float32, f"{NODE}/hit_rate")
+
+    def header(self, age_s: float = 0.0) -> Header:
+        """A header whose stamp is so old."""
+        now = self.client.node.get_clock().now().nanoseconds
+        return Header(stamp=Time(nanoseconds=now - round(age_s * 1e9)).to_msg(), frame_id="camera")
+
+    def restored(self, header: Header, task: str = "segmentation", late: bool = False) -> Image:
+        """Wait for the plain image with this header."""
+        heard = (self.late if late else self.images)[task]
+        return wait_until(lambda: [m for m in heard if m.header == header], f"{task} of {header}")[0]
+
+    def exchange(self, age_s: float = 0.0, late: bool = False) -> Image:
+        """Send a segmentation and wait for its plain image."""
+        header = self.header(age_s)
+        self.segmentation.publish(compressed_labels(LABELS, header))
+        return self.restored(header, late=late)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    with ros_session(tmp_path_factory.mktemp("result")) as both:
+        yield both
+
+
+@pytest.fixture(scope="module")
+def client(session) -> Client:
+    return session[0]
+
+
+@pytest.fixture(scope="module")
+def node(session) -> NodeProcess:
+    return session[1]("result_node", DEFAULTS, namespace="/r1")
+
+
+@pytest.fixture(scope="module")
+def shared_edge(client, node) -> Edge:
+    edge = Edge(client)
+    for _ in range(100):
+        edge.camera_info.publish(CameraInfo(width=640, height=480, k=[600.0, 0, 320, 0, 600, 240, 0, 0, 1]))
+        header = edge.header()
+        edge.epitome.publish(Epitome(header=header, task_mask=3))
+        edge.segmentation.publish(compressed_labels(LABELS, header))
+        edge.depth.publish(compressed_depth(DEPTH, header, 0.4, 8.0))
+        time.sleep(0.05)
+        if all(edge.infos.values()) and all(edge.images.values()) and edge.latencies and edge.hit_rates:
+            return edge
+    pytest.fail("the result node does not answer")
+
+
+@pytest.fixture
+def edge(shared_edge, client) -> Edge:
+    assert all(result.successful for result in client.set_parameters(NODE, **DEFAULTS))
+    return shared_edge
+
+
+def test_plain_images_with_their_camera(edge):
+    header = edge.header()
+    edge.segmentation.publish(compressed_labels(LABELS, header))
+    edge.depth.publish(compressed_depth(DEPTH, header, 0.4, 8.0))
+    segmentation, depth = edge.restored(header), edge.restored(header, "depth")
+    assert segmentation.encoding == "mono8" and depth.encoding == "32FC1"
+    assert bytes(segmentation.data) == LABELS.tobytes()
+    metres = np.frombuffer(depth.data, "<f4").reshape(depth.height, depth.width)
+    np.testing.assert_allclose(metres, DEPTH, rtol=0.05)
+    for task, infos in edge.infos.items():
+        info = wait_until(lambda heard=infos: [i for i in heard if i.header == header], f"camera of {task}")[0]
+        assert (info.width, info.height, info.k[0]) == (16, 12, 15.0)
+
+
+def test_late_results_are_kept_apart(edge, client):
+    before = client.count_of(NODE, "late_segmentation")
+    for _ in range(3):
+        header = edge.header(age_s=5.0)
+        edge.segmentation.publish(compressed_labels(LABELS, header))
+        time.sleep(0.01)
+    client.wait_for_diagnostic(NODE, lambda v: int(v.get("late_segmentation", 0)) >= before + 3, "late results")
+    edge.exchange()
+    assert header not in [image.header for image in (*edge.images["segmentation"], *edge.late["segmentation"])]
+    client.set_parameters(NODE, late_results="publish")
+    late = edge.exchange(age_s=5.0, late=True)
+    edge.exchange()
+    assert late.header not in [image.header for image in edge.images["segmentation"]]
+
+
+def rate_of(values: dict[str, str]) -> tuple[int, float]:
+    return int(values["frames_in_window"]), float(values["hit_rate"])
+
+
+def test_latency_and_hit_rate(edge, client):
+    client.set_parameters(NODE, window_s=1.0)
+    client.wait_for_diagnostic(NODE, lambda v: rate_of(v)[0] == 0, "an empty window")
+    client.set_parameters(NODE, window_s=60.0)
+    heard = len(edge.latencies)
+    for index in range(4):
+        header = edge.header(age_s=3.0)  # beyond the deadline, so that what is lost is known to be
+        edge.epitome.publish(Epitome(header=header, task_mask=Epitome.TASK_SEGMENTATION | Epitome.TASK_CLASSIFICATION))
+        if index < 2:
+            edge.segmentation.publish(compressed_labels(LABELS, header))
+            edge.classification.publish(Classification(header=header, names=["hall"], scores=[1.0]))
+        time.sleep(0.01)
+    client.set_parameters(NODE, deadline_ms=20_000.0)
+    wait_until(lambda: len(edge.latencies) >= heard + 2, "latencies of whole frames")
+    assert all(2900 < latency.data < 8000 for latency in edge.latencies[heard:])
+    # Two were back within the new deadline; the other two are still within it, then lost.
+    status = client.wait_for_diagnostic(NODE, lambda v: rate_of(v) == (2, 1.0), "two hits")
+    assert 2900 < float({pair.key: pair.value for pair in status.values}["latency_p50_ms"]) < 8000
+    client.set_parameters(NODE, deadline_ms=2000.0)
+    client.wait_for_diagnostic(NODE, lambda v: rate_of(v) == (4, 0.0), "four misses")
+    wait_until(lambda: edge.hit_rates[-1].data == 0.0, "the hit rate on its topic")
+
+
+def test_stamps_of_another_clock_are_counted_not_averaged(edge, client, node):
+    before, frames = client.count_of(NODE, "foreign_clock"), len(edge.latencies)
+    for age_s in (1e6, -30.0):
+        assert edge.exchange(age_s=age_s)  # nobody can say that it is late
+    client.wait_for_diagnostic(NODE, lambda v: int(v.get("foreign_clock", 0)) == before + 2, "foreign clocks")
+    assert len(edge.latencies) == frames
+    assert len(node.matching(r"/r1/segmentation: stamp is .* set use_sim_time alike")) == 1
+
+
+def test_damaged_results_are_refused_and_the_next_good_one_works(edge, client, node):
+    header = edge.header()
+    bad = compressed_labels(LABELS, header)
+    bad.data = bytes(bad.data)[:20]
+    huge = compressed_labels(LABELS, header)
+    huge.data = bytes(huge.data)[:16] + b"\xff\xff\xff\xff" * 2 + bytes(huge.data)[24:]
+    for message in (bad, huge, bad, huge):
+        edge.segmentation.publish(message)
+        time.sleep(0.01)
+    edge.segmentation.publish(serialize_message(bad)[:30])
+    client.wait_for_diagnostic(NODE, lambda v: (v.get("damaged"), v.get("unreadable")) == ("4", "1"), "refused results")
+    assert len(node.matching(r"\[WARN\].*/r1/segmentation/compressed: compressed image")) == 1
+    assert len(node.matching(r"\[WARN\].*/r1/segmentation/compressed: 32 bytes cannot be read")) == 1
+    assert edge.exchange()
+
+
+def test_latency_under_simulated_time(edge, client):
+    clock = client.advertise(Clock, "/clock") if client.set_parameters(NODE, use_sim_time=True) else None
+
+    def at(seconds: float) -> Header:
+        """Set the simulated time and return a header stamped 100 s."""
+        for _ in range(5):
+            clock.publish(Clock(clock=Time(nanoseconds=round(seconds * 1e9)).to_msg()))
+            time.sleep(0.02)
+        return Header(stamp=Time(seconds=100).to_msg(), frame_id="camera")
+
+    heard, foreign = len(edge.latencies), client.count_of(NODE, "foreign_clock")
+    edge.segmentation.publish(compressed_labels(LABELS, at(100.25)))
+    wait_until(lambda: len(edge.latencies) > heard, "a latency in simulated time")
+    assert edge.latencies[-1].data == pytest.approx(250.0, abs=1)
+    edge.segmentation.publish(compressed_labels(LABELS, at(50.0)))  # the simulation starts over
+    client.wait_for_diagnostic(NODE, lambda v: int(v.get("foreign_clock", 0)) > foreign, "a stamp from the future")
+    assert len(edge.latencies) == heard + 1
+
+
+def test_lifecycle(edge, client, node):
+    assert client.transition(NODE, "deactivate")
+    assert not client.node.count_subscribers("/r1/segmentation/compressed")
+    assert client.transition(NODE, "activate")
+    wait_until(edge.segmentation.get_subscription_count, "the node listens again")
+    wait_until(lambda: edge_answers(edge), "results again")
+    assert client.transition(NODE, "deactivate") and client.transition(NODE, "cleanup")
+    assert client.state_of(NODE) == "unconfigured"
+    assert client.transition(NODE, "shutdown") and client.state_of(NODE) == "finalized"
+    assert node.stop() == 0
+
+
+def edge_answers(edge: Edge) -> bool:
+    header = edge.header()
+    edge.segmentation.publish(compressed_labels(LABELS, header))
+    time.sleep(0.05)
+    return header in [image.header for image in edge.images["segmentation"]]
