@@ -15,9 +15,9 @@ from nepi_ros.demo.canvas import Canvas
 from nepi_ros.demo.pictures import Legend, no_result, panel, ranking, verdict
 from nepi_ros.demo.record import FrameRecord
 
-WIDTH, HEIGHT = 1280, 720
-_MARGIN, _TOP, _PANEL_HEIGHT, _STRIP, _LOW = 24, 52, 453, 515, 544
-_PANEL_WIDTH = (WIDTH - 3 * _MARGIN) // 2
+WIDTH, HEIGHT = 1280, 624
+_MARGIN, _TOP, _PANEL_HEIGHT, _STRIP, _LOW = 20, 56, 300, 370, 404
+_COLUMN = (WIDTH - 4 * _MARGIN) // 3
 _CARD = HEIGHT - _LOW - _MARGIN
 _CHART_FRAMES = 100
 
@@ -25,7 +25,7 @@ _CHART_FRAMES = 100
 def write_film(path: Path, frames: Iterable[tuple[np.ndarray, FrameRecord]], legend: Legend, rate_hz: float) -> None:
     """Encode (rgb uint8 [H, W, 3], record) pairs as H.264 at the rate they were played.
 
-    Left: input under its segmentation. Right: depth. Below: class, bytes and latency so far.
+    Above: input, segmentation, depth. Below: class, bytes and latency so far.
     """
     stage = _stage(legend)
     seen: list[FrameRecord] = []
@@ -43,8 +43,8 @@ def write_film(path: Path, frames: Iterable[tuple[np.ndarray, FrameRecord]], leg
 def _stage(legend: Legend) -> Canvas:
     """All that stays the same from frame to frame."""
     stage = Canvas(WIDTH, HEIGHT)
-    stage.text(_MARGIN, 10, "nepi_ros", 28, draw.ACCENT)
-    stage.text(_MARGIN + 132, 20, legend.title, 17, draw.MUTED)
+    stage.text(_MARGIN, 12, "nepi_ros", 28, draw.ACCENT)
+    stage.text(_MARGIN + 132, 22, legend.title, 17, draw.MUTED)
     if len(legend.classes):
         draw.class_legend(stage, _MARGIN, _STRIP, legend.classes, legend.palette, 14)
     if "depth" in legend.tasks:
@@ -54,21 +54,17 @@ def _stage(legend: Legend) -> Canvas:
 
 def _draw(stage: Canvas, rgb: np.ndarray, seen: Sequence[FrameRecord], legend: Legend) -> Canvas:
     picture, record = Canvas.copy_of(stage), seen[-1]
-    for x, task in zip((_MARGIN, 2 * _MARGIN + _PANEL_WIDTH), _two_views(legend), strict=True):
-        view = panel(rgb, record, task, legend)
-        picture.image(x, _TOP, draw.fitted(view, _PANEL_WIDTH, _PANEL_HEIGHT))
+    views = [None, *(task for task in ("segmentation", "depth") if task in legend.tasks)]
+    width = (WIDTH - (len(views) + 1) * _MARGIN) // len(views)
+    for place, task in enumerate(views):
+        x = _MARGIN + place * (width + _MARGIN)
+        picture.image(x, _TOP, draw.fitted(panel(rgb, record, task, legend), width, _PANEL_HEIGHT))
         if task and task not in record.results:
-            no_result(picture, x, _TOP, _PANEL_WIDTH, _PANEL_HEIGHT)
-    third = (WIDTH - 4 * _MARGIN) // 3
-    _class_card(picture, _MARGIN, third, record, legend)
-    _chart(picture, 2 * _MARGIN + third, third, _bytes_chart(seen, legend))
-    _chart(picture, 3 * _MARGIN + 2 * third, third, _latency_chart(seen, legend))
+            no_result(picture, x, _TOP, width, _PANEL_HEIGHT)
+    _class_card(picture, _MARGIN, _COLUMN, record, legend)
+    _chart(picture, 2 * _MARGIN + _COLUMN, _COLUMN, _bytes_chart(seen, legend))
+    _chart(picture, 3 * _MARGIN + 2 * _COLUMN, _COLUMN, _latency_chart(seen, legend))
     return picture
-
-
-def _two_views(legend: Legend) -> tuple[str | None, str | None]:
-    wanted = [task for task in ("segmentation", "depth") if task in legend.tasks]
-    return tuple([None] * (2 - len(wanted)) + wanted)  # type: ignore[return-value]
 
 
 def _class_card(picture: Canvas, x: int, width: int, record: FrameRecord, legend: Legend) -> None:
@@ -76,11 +72,11 @@ def _class_card(picture: Canvas, x: int, width: int, record: FrameRecord, legend
     picture.text(x + 16, _LOW + 12, "classification", 14, draw.MUTED)
     if "classification" not in legend.tasks:
         return
-    best = ranking(record)[:3]
+    best = ranking(record)[:4]
     if not best:
         picture.text(x + 16, _LOW + 44, "no result", 22, draw.BAD)
     for row, (name, probability) in enumerate(best):
-        y = _LOW + 40 + row * 37
+        y = _LOW + 42 + row * 38
         picture.text(x + 16, y, name, 18, draw.TEXT if row == 0 else draw.MUTED)
         picture.text(x + width - 16, y, f"{probability:.0%}", 18, draw.TEXT if row == 0 else draw.MUTED, "ra")
         picture.bar(x + 16, y + 24, width - 32, 5, probability, draw.ACCENT if row == 0 else draw.MUTED)
@@ -117,7 +113,7 @@ def _chart(picture: Canvas, x: int, width: int, series: _Series) -> None:
     picture.text(x + 16, _LOW + 12, series.name, 14, draw.MUTED)
     picture.text(x + width - 16, _LOW + 12, series.remark, 14, draw.MUTED, "ra")
     picture.text(x + 16, _LOW + 32, series.now, 24, series.colour)
-    left, base, height = x + 16, _LOW + _CARD - 14, _CARD - 84
+    left, base, height = x + 16, _LOW + _CARD - 16, _CARD - 92
     step = (width - 32) / _CHART_FRAMES
     for place, value in enumerate(series.values):
         late = series.mark is not None and (value is None or value > series.mark)

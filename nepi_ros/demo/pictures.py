@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -94,7 +95,10 @@ def panel(rgb: np.ndarray, record: FrameRecord, task: str | None, legend: Legend
         return rgb // 4
     if task == "segmentation":
         return draw.segmentation_overlay(rgb, record.results[task], legend.palette)
-    return draw.depth_colours(record.results[task], legend.near_m, legend.far_m)
+    depth = record.results[task]
+    if np.isfinite(depth).all() and (depth > 0).all():
+        depth = cv2.resize(depth, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return draw.depth_colours(depth, legend.near_m, legend.far_m)
 
 
 def no_result(picture: Canvas, x: int, y: int, width: int, height: int) -> None:
