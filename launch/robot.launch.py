@@ -12,7 +12,7 @@ CONFIG = Path(__file__).parent.parent / "config"
 
 def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([
-        *arguments(namespace="", params_file=str(CONFIG / "robot.yaml"), image="image"),
+        *arguments(namespace="", params_file=str(CONFIG / "robot.yaml"), image="image", image_transport=""),
         node("encoder_node"),
         node("result_node"),
     ])  # fmt: skip

@@ -17,7 +17,8 @@ _DESCRIPTIONS = {
     "namespace": "Namespace of the nodes and their topics, as in robot_1.",
     "params_file": "YAML file with the nodes' parameters.",
     "bundle": "Folder or name of the bundle, the same on robot and edge; empty takes it from params_file.",
-    "image": "Topic of the camera's images, whose name with /compressed is heard too; camera_info lies beside it.",
+    "image": "Topic of the camera's images; /compressed follows it, and camera_info lies beside it.",
+    "image_transport": "Which of the two is subscribed: raw or compressed; empty takes it from params_file.",
     "robots": "Namespaces of the robots to serve, as in '[robot_1, robot_2]'; empty takes them from params_file.",
     "source": "What the camera plays: a folder of images, a video file or patrol; empty takes it from params_file.",
     "log_level": "Least severity of what the nodes log.",
@@ -25,6 +26,7 @@ _DESCRIPTIONS = {
     "autostart": "Configure and activate the nodes at start; with false a lifecycle manager does it.",
 }
 _CHOICES = {
+    "image_transport": ["", "raw", "compressed"],
     "log_level": ["debug", "info", "warn", "error", "fatal"],
     "use_sim_time": ["true", "false"],
     "autostart": ["true", "false"],
@@ -69,7 +71,7 @@ def _node(context: LaunchContext, executable: str, namespace: str | None) -> lis
 def _overrides(given: Mapping[str, str]) -> dict[str, Any]:
     """Parameters that an argument sets. The others are left to params_file."""
     overrides: dict[str, Any] = {name: given[name] == "true" for name in ("autostart", "use_sim_time")}
-    overrides |= {name: given[name] for name in ("bundle", "source") if given[name]}
+    overrides |= {name: given[name] for name in ("bundle", "image_transport", "source") if given[name]}
     if given["robots"]:
         robots = yaml.safe_load(given["robots"])
         overrides["robots"] = [str(robot) for robot in robots] if isinstance(robots, list) else [str(robots)]

@@ -150,3 +150,10 @@ def test_unknown_node_is_refused(capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("rclpy")
     assert cli.main(["params", "camera_node"]) == 2
     assert "encoder_node" in capsys.readouterr().err
+
+
+def test_parameter_page_is_what_the_nodes_declare(capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("rclpy")
+    assert cli.main(["params"]) == 0
+    page = Path(__file__).resolve().parent.parent / "doc/parameters.md"
+    assert capsys.readouterr().out == page.read_text(), "parameters changed: nepi params > doc/parameters.md"

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 import yaml
 
@@ -24,6 +25,9 @@ from launch.actions import (  # noqa: E402
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 from ros_process import Client  # noqa: E402
+
+from nepi_ros.msg import Classification  # noqa: E402
+from nepi_ros.nodes.topics import newest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("robot", "edge", "demo")
@@ -111,22 +115,38 @@ def tiny_bundle(tmp_path: Path) -> Path:
     return make_tiny_bundle(tmp_path / "tiny").path
 
 
-def test_robot_and_edge_come_up(tiny_bundle: Path) -> None:
+@pytest.fixture
+def client() -> Iterator[Client]:
     try:
         get_package_prefix("nepi_ros")
     except (PackageNotFoundError, OSError):
         pytest.skip("the launch files start installed nodes, and nepi_ros is not installed in this environment")
+    client = Client()
+    yield client
+    client.close()
+
+
+def test_robot_and_edge_come_up(client: Client, tiny_bundle: Path) -> None:
     files = {
         "robot": {"namespace": "robot_1", "bundle": str(tiny_bundle)},
         "edge": {"namespace": "edge", "robots": "[/robot_1]", "bundle": str(tiny_bundle)},
     }
     nodes = ("robot_1/encoder_node", "robot_1/result_node", "edge/edge_node")
-    client = Client()
-    try:
-        came_up = launch_until(lambda: all(_is_active(client, node) for node in nodes), files, timeout_s=60)
-    finally:
-        client.close()
+    came_up = launch_until(lambda: all(_is_active(client, node) for node in nodes), files, timeout_s=60)
     assert came_up, f"diagnostics: {client.diagnostics}"
+
+
+def test_demo_brings_results(client: Client, tiny_bundle: Path, tmp_path: Path) -> None:
+    from tiny_bundle import tiny_frames
+
+    for index, frame in enumerate(tiny_frames(5)):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), frame)
+    heard: list[Classification] = []
+    client.node.create_subscription(Classification, "/robot/classification", heard.append, newest())
+    came = launch_until(
+        lambda: len(heard) >= 3, {"demo": {"bundle": str(tiny_bundle), "source": str(tmp_path)}}, timeout_s=60
+    )
+    assert came, f"diagnostics: {client.diagnostics}"
 
 
 def _is_active(client: Client, node: str) -> bool:
@@ -148,7 +168,9 @@ def launch_until(condition: Callable[[], bool], files: Mapping[str, Mapping[str,
         end = time.monotonic() + timeout_s
         while not (held := condition()) and not running.done() and time.monotonic() < end:
             await asyncio.sleep(0.1)
-        service.shutdown()
+        stopping = service.shutdown()
+        if stopping is not None:
+            await stopping
         await running
         return held
 

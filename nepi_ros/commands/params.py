@@ -11,6 +11,13 @@ from nepi_ros.nodes.parameters import markdown
 
 NODES = ("encoder_node", "edge_node", "result_node", "image_source_node", "link_emulator_node")
 
+_HEAD = """# Parameters
+
+From the tables in the nodes themselves: `nepi params` prints this page. "At run time: unconfigured" means while the
+lifecycle node is not configured.
+
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of `nepi params`."""
@@ -19,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Print one Markdown table per node."""
-    print("\n".join(f"## {node}\n\n{table_of(node)}" for node in arguments.nodes or NODES).rstrip())
+    print(_HEAD + "\n".join(f"## {node}\n\n{table_of(node)}" for node in arguments.nodes or NODES).rstrip())
     return 0
 
 
