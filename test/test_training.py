@@ -18,9 +18,10 @@ from nepi_ros.errors import ConfigError  # noqa: E402
 from nepi_ros.training.codec import Codec, Prior, RateControl, random_prefixes  # noqa: E402
 from nepi_ros.training.config import AugmentConfig, CodecConfig, StageConfig, TrainConfig  # noqa: E402
 from nepi_ros.training.data import Frames  # noqa: E402
+from nepi_ros.training.export import export_target  # noqa: E402
 from nepi_ros.training.loop import Stage, learning_rate  # noqa: E402
 from nepi_ros.training.main import train  # noqa: E402
-from nepi_ros.training.targets import build_target, fuse_batch_norm  # noqa: E402
+from nepi_ros.training.targets import build_target, fuse_batch_norm, round_weights  # noqa: E402
 
 STAGE = {"steps": 4, "batch": 2, "rate": 0.001}
 CONFIG = {
@@ -195,6 +196,15 @@ def test_folding_batch_norm_changes_nothing(task):
     image = torch.rand(1, 3, 64, 96)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
     assert torch.allclose(folded(image), network(image), atol=1e-4)
+
+
+def test_eight_bit_weights_are_stored_in_eight_bits():
+    network = build_target("depth", CONFIG["tasks"]["depth"], 0.5).eval()
+    fuse_batch_norm(network)
+    whole = export_target("depth", network, (96, 64))
+    round_weights(network)
+    small = export_target("depth", network, (96, 64))  # compares its output with the network's
+    assert len(small) < 0.3 * len(whole)
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,19 @@ import io
 import warnings
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from nepi_ros.errors import BundleError
+from nepi_ros.tasks import REGISTRY
 from nepi_ros.training.codec import LATENT_LIMIT
+from nepi_ros.training.targets import weight_scale
 
 # The newest opset that the TorchScript-based exporter writes without conversion; ONNX Runtime 1.13 and later read it.
 _OPSET = 17
-_TARGET_OUTPUT = {"segmentation": "logits", "depth": "depth", "classification": "logits"}
 
 
 class DeployedEncoder(nn.Module):
@@ -56,12 +59,14 @@ def export_decoder(decoder: nn.Module, latent_shape: tuple[int, int, int]) -> by
 
 
 def export_target(task: str, network: nn.Module, size: tuple[int, int]) -> bytes:
-    """ONNX of a target network for images of size (width, height)."""
+    """ONNX of a target network for images of size (width, height). Weights that are 8 bit are stored so."""
     image = torch.rand(2, 3, size[1], size[0])
-    return _export(network, image, "image", _TARGET_OUTPUT[task])
+    return _export(network, image, "image", REGISTRY[task].output, shrink=True)
 
 
-def _export(module: nn.Module, example: Tensor, source: str, result: str, tolerance: float = 1e-2) -> bytes:
+def _export(
+    module: nn.Module, example: Tensor, source: str, result: str, tolerance: float = 1e-2, shrink: bool = False
+) -> bytes:
     module = module.cpu().float().eval().to(memory_format=torch.contiguous_format)
     buffer = io.BytesIO()
     # The older exporter keeps the parameters' names and warns that it is older.
@@ -71,9 +76,43 @@ def _export(module: nn.Module, example: Tensor, source: str, result: str, tolera
             module, (example,), buffer, dynamo=False, opset_version=_OPSET, input_names=[source],
             output_names=[result], dynamic_axes={source: {0: "batch"}, result: {0: "batch"}},
         )  # fmt: skip
-    data = buffer.getvalue()
+    data = shrunk(buffer.getvalue()) if shrink else buffer.getvalue()
     _check(module, data, example[:1], source, tolerance)
     return data
+
+
+def shrunk(data: bytes) -> bytes:
+    """The ONNX network with every weight that is 8 bit times a scale per output channel stored as just that.
+
+    Runtimes fold the multiplication away when they load the network, so it computes as before.
+    """
+    model = onnx.load_from_string(data)
+    graph, kept, unfold = model.graph, [], []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        eight_bit = _eight_bits(values) if values.dtype == np.float32 and values.ndim >= 2 else None
+        if eight_bit is None:
+            kept.append(weight)
+            continue
+        whole, scale = f"{weight.name}.int8", f"{weight.name}.scale"
+        kept += [numpy_helper.from_array(eight_bit[0], whole), numpy_helper.from_array(eight_bit[1], scale)]
+        unfold.append(helper.make_node("Cast", [whole], [f"{whole}.float"], to=TensorProto.FLOAT))
+        unfold.append(helper.make_node("Mul", [f"{whole}.float", scale], [weight.name]))
+    nodes = [*unfold, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _eight_bits(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """int8 values and their float32 scale [out, 1, ...], or None when `values` are not of that kind."""
+    scale = weight_scale(torch.from_numpy(values.copy())).numpy()
+    whole = np.rint(values / scale)
+    if not np.allclose(whole * scale, values, rtol=1e-4, atol=0):
+        return None
+    return whole.astype(np.int8), scale
 
 
 def _check(module: nn.Module, data: bytes, example: Tensor, source: str, tolerance: float) -> None:

@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of `nepi train`."""
     parser.add_argument("config", type=Path, help="YAML file, for instance models/patrol/train.yaml")
     parser.add_argument("-o", "--out", type=Path, help="folder of the bundle (default: the configuration's)")
-    again = "; a run that was stopped goes on from there"
-    parser.add_argument("--runs", type=Path, default="runs", help=f"folder for checkpoints (default: %(default)s){again}")
+    goes_on = "folder for checkpoints (default: %(default)s); a run that was stopped goes on from there"
+    parser.add_argument("--runs", type=Path, default="runs", help=goes_on)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: cuda if there is")
 
 

@@ -50,6 +50,7 @@ def target_networks(config: TrainConfig, frames: Frames, folder: Path) -> dict[s
             network.trunk.load_state_dict(trunk.state_dict())
             _tune(config, frames, task, network, folder)
             fuse_batch_norm(network)
+            round_weights(network)
     networks = {task: given.get(task) or trained[task] for task in config.tasks}
     for network in networks.values():
         network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
@@ -77,6 +78,25 @@ def fuse_batch_norm(module: nn.Module) -> None:
             if isinstance(module[index], nn.Conv2d) and isinstance(module[index + 1], nn.BatchNorm2d):
                 module[index] = fuse_conv_bn_eval(module[index].eval(), module[index + 1].eval())
                 module[index + 1] = nn.Identity()
+
+
+@torch.no_grad()
+def round_weights(module: nn.Module) -> None:
+    """Round the weights of every convolution and linear layer to 8 bits with a scale per output channel, in place.
+
+    They stay float32 in memory; export.py stores them as the 8 bits they have, so that a bundle is a quarter of
+    the size. Done before the codec is trained and anything is measured: the rounded network is the target network.
+    """
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            scale = weight_scale(layer.weight)
+            layer.weight.copy_((layer.weight / scale).round() * scale)
+
+
+def weight_scale(weight: Tensor) -> Tensor:
+    """Scale of each output channel of a weight [out, ...] that brings its largest magnitude to 127."""
+    largest = weight.abs().amax(tuple(range(1, weight.dim())), keepdim=True)
+    return largest.clamp(min=1e-12) / 127
 
 
 def _loss(task: str, output: Tensor, batch: Batch, weights: dict[str, Tensor]) -> Tensor:
