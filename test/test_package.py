@@ -209,3 +209,24 @@ def test_make_leaves_an_installed_ros_alone(target: str) -> None:
     result = subprocess.run(["make", target], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 2
     assert "colcon build" in result.stderr
+
+
+def test_make_passes_on_what_the_demo_understands() -> None:
+    pytest.importorskip("rclpy")
+    import argparse
+
+    from nepi_ros.demo.main import add_arguments
+
+    declared = re.search(r"^DEMO_OPTIONS := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(), re.M)[1]
+    options = dict(pair.split(":") for pair in declared.replace("\\", " ").split())
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert {f"--{option}" for option in options.values()} <= set(parser._option_string_actions)
+
+    environment = {name: value for name, value in os.environ.items() if name not in ("ROS_DISTRO", "AMENT_PREFIX_PATH")}
+    environment["TRACE"] = "not for us: it does not stand on the command line"
+    command = ["make", "--dry-run", "demo", "FRAMES=my frames", "BUNDLE=models/kitchen"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1].split() == (
+        '.venv/bin/nepi demo --frames-dir "my frames" --bundle "models/kitchen"'.split()
+    )
