@@ -87,7 +87,9 @@ class Trace:
         try:
             times = np.array(words, np.int64)
         except (ValueError, OverflowError):
-            line = next(number for number, word in enumerate(words, 1) if not word.isdecimal())
+            # 18 digits are more milliseconds than anybody recorded, and the most that 64 bits hold for sure.
+            bad = (number for number, word in enumerate(words, 1) if not word.isdecimal() or len(word) > 18)
+            line = next(bad, "?")
             raise TraceError(f"{path}: line {line} is not a time in whole milliseconds") from None
         return cls(times, str(path))
 
