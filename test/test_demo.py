@@ -353,3 +353,100 @@ class TestSupervisor:
             assert 3 < running.memory_mb < 200 and running.cpu_s >= 0
             nodes.stop()
             assert nodes.usage()["worker"] == running
+
+
+def demo(*arguments: str | Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "nepi_ros.cli", "demo", *map(str, arguments)]
+    root = Path(__file__).resolve().parent.parent
+    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(status.parent.name))
+    return found
+
+
+def child_running(process: subprocess.Popen, module: str) -> int | None:
+    for pid in children(process.pid):
+        if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+    return None
+
+
+class TestDemo:
+    def test_a_short_run_from_frames_to_report(self, bundle: Bundle, tmp_path: Path) -> None:
+        write_frames(tmp_path / "frames", 30)
+        out = tmp_path / "out"
+        options = ("--frames-dir", tmp_path / "frames", "--bundle", bundle.path, "--out", out, "--rate", "10")
+        process = demo(*options, "--frames", 25, "--deadline-ms", "900", "--tasks", "depth,segmentation")
+        printed, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["frames_sent"] == 25 and summary["tasks"] == ["segmentation", "depth"]
+        assert summary["frames_with_results"] >= 20 and summary["deadline_hit_rate"] >= 0.8
+        assert summary["deadline_ms"] == 900 and summary["rate_hz"] == 10
+        assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p95"] <= summary["latency_ms"]["p99"]
+        assert 0 < summary["epitome_bytes_mean"] < summary["wire_bytes_mean"] < summary["jpeg_q90_bytes_mean"]
+        assert set(summary["accuracy"]) == set(summary["agreement"]) == {"segmentation", "depth"}
+        assert min(summary["agreement"].values()) > 0.8
+        assert summary["bundle"] == {"name": "tiny", "id": f"{bundle.id:016x}"}
+        assert 0 < summary["nodes"]["encoder_node"]["memory_mb"] < 600
+        assert "frames sent" in printed and "playing" in errors
+        indices = [line.split(",")[1] for line in (out / "frames.csv").read_text().splitlines()[1:]]
+        assert indices == [str(i) for i in range(25)]
+        assert cv2.imread(str(out / "overlay.png")) is not None
+        with av.open(str(out / "overlay.mp4")) as film:
+            assert len(list(film.decode(video=0))) == 25
+
+    @pytest.mark.parametrize("how", ["interrupted", "terminated", "a node dies"])
+    def test_an_early_end_leaves_nothing_running(self, bundle: Bundle, tmp_path: Path, how: str) -> None:
+        write_frames(tmp_path / "frames", 10)
+        options = ("--frames-dir", tmp_path / "frames", "--bundle", bundle.path, "--out", tmp_path / "out")
+        process = demo(*options, "--rate", "0.5")
+        wait_for(lambda: child_running(process, "image_source_node"), 60)
+        nodes = children(process.pid)
+        assert len(nodes) == 5
+        if how == "a node dies":
+            os.kill(child_running(process, "edge_node"), signal.SIGKILL)
+        else:
+            process.send_signal(signal.SIGINT if how == "interrupted" else signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == {"interrupted": 130, "terminated": 143, "a node dies": 1}[how]
+        assert all(gone(pid) for pid in nodes)
+        if how == "a node dies":
+            assert "nepi demo: edge_node was ended by SIGKILL" in errors and "bundle tiny" in errors
+
+    def test_a_link_too_thin_for_any_frame_is_a_failure(self, bundle: Bundle, tmp_path: Path) -> None:
+        write_frames(tmp_path / "frames", 3)
+        options = ("--frames-dir", tmp_path / "frames", "--bundle", bundle.path, "--out", tmp_path / "out")
+        process = demo(*options, "--capacity-kbps", "2")
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1 and "no frame came back" in errors
+        summary = json.loads((tmp_path / "out/summary.json").read_text())
+        assert summary["frames_sent"] == 3 and summary["frames_with_results"] == 0
+        assert summary["deadline_hit_rate"] == 0.0
+
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            (("--bundle", "nowhere"), "nowhere: no bundle of that path or name"),
+            (("--frames-dir", "nowhere"), "nowhere: no such folder of frames"),
+            (("--trace", "nowhere"), "nowhere: the trace cannot be read"),
+        ],
+    )
+    def test_what_the_user_can_put_right(
+        self, bundle: Bundle, tmp_path: Path, options: tuple[str, ...], reason: str
+    ) -> None:
+        write_frames(tmp_path / "frames", 2)
+        given = {"--bundle": str(bundle.path), "--frames-dir": str(tmp_path / "frames"), "--out": str(tmp_path / "out")}
+        given |= dict([options])
+        process = demo(*(word for pair in given.items() for word in pair))
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1 and f"nepi demo: {reason}" in errors and "Traceback" not in errors

@@ -105,8 +105,8 @@ class _Judge:
         names, classes = _class_names(task, self._set), self._bundle.tasks[task].classes
         if task != "depth" and names and names != classes:
             return f"{self._set.folder} has the classes {', '.join(names)}, the bundle {', '.join(classes)}"
-        if self._compared and self._largest[task] < 0:
-            return f"{self._set.folder} has no truth for it"
+        if self._largest[task] < 0:
+            return f"{self._set.folder} has no truth for it" if self._compared else None
         if task != "depth" and self._largest[task] >= len(classes):
             return f"{self._set.folder} has class {self._largest[task]}, the bundle only {len(classes)} classes"
         if task == "segmentation" and not names and self._largest[task] + 1 != len(classes):

@@ -25,6 +25,7 @@ from nepi_ros.demo.play import play
 from nepi_ros.demo.report import Run, write_report
 from nepi_ros.demo.system import System, config_file
 from nepi_ros.errors import ConfigError, NepiError
+from nepi_ros.link.trace import Trace
 from nepi_ros.link.wire import wire_bytes
 from nepi_ros.tasks import TASKS, task_mask, task_names
 
@@ -62,6 +63,8 @@ def _run(arguments: argparse.Namespace) -> int:
     system = System.load(config_file("demo.yaml"), {})
     bundle = Bundle.load(resolve_bundle(arguments.bundle or system.value(names.ENCODER, "bundle")))
     tasks = _tasks_of(bundle, arguments.tasks)
+    if arguments.trace is not None:
+        Trace.load(arguments.trace)
     rate_hz = arguments.rate or system.value(names.CAMERA, "rate_hz")
     if arguments.frames_dir is None:
         folder = arguments.out / "patrol"
