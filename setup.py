@@ -12,7 +12,7 @@ instead, and what rosdep has no key for comes from BASE:
 import re
 from pathlib import Path
 
-from setuptools import find_namespace_packages, setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 
@@ -98,7 +98,7 @@ setup(
     description="Sends camera frames as epitomes: the few hundred bytes that perception networks at the edge need.",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=find_namespace_packages(include=["nepi_ros", "nepi_ros.*"]),
+    packages=find_packages(include=["nepi_ros", "nepi_ros.*"]),
     # Said although it is the default: an editable installation is then a plain .pth file, behind which Python
     # also finds the generated nepi_ros.msg.
     package_dir={"": "."},
