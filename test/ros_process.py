@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,16 +54,16 @@ class NodeProcess:
         parameters: Mapping[str, Any],
         namespace: str = "",
         name: str | None = None,
-        remap: Mapping[str, str] | None = None,
+        files: Sequence[Path] = (),
     ) -> None:
+        """`files`: YAML files with parameters; `parameters` come after them."""
         self.name = f"{namespace}/{name or module}"
         file = directory / f"{self.name.replace('/', '_')}.yaml"
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(parameters)}}))
-        rules = {"__ns": namespace or "/", "__node": name or module, **(remap or {})}
-        arguments = [part for key, value in rules.items() for part in ("-r", f"{key}:={value}")]
+        arguments = ["-r", f"__ns:={namespace or '/'}", "-r", f"__node:={name or module}"]
+        arguments += [part for path in (*files, file) for part in ("--params-file", str(path))]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"nepi_ros.nodes.{module}"]
-            + ["--ros-args", "--params-file", str(file), *arguments],
+            [sys.executable, "-m", f"nepi_ros.nodes.{module}", "--ros-args", *arguments],
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"},
             stdout=subprocess.PIPE,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import serialize_message
 from ros_process import Client, NodeProcess, ros_session, wait_until
@@ -21,6 +22,8 @@ from nepi_ros.bundle import Bundle
 from nepi_ros.codec import Encoder, EpitomeHeader, pack
 from nepi_ros.image import depth_from_compressed, labels_from_compressed
 from nepi_ros.msg import Classification, Epitome, LinkReport
+from nepi_ros.nodes.edge_node import EdgeNode
+from nepi_ros.nodes.inference import Inference, Job
 from nepi_ros.nodes.topics import newest
 
 SOURCE = (320, 240)
@@ -199,6 +202,13 @@ def test_two_robots_get_their_own_results(robot, other_robot):
     assert labels_from_compressed(other_robot.segmentations[-1]).shape == (80, 160)
 
 
+@pytest.mark.parametrize(("source", "size"), [((16384, 1), (160, 1)), ((1, 16384), (160, 640))])
+def test_sources_of_extreme_shape(robot, source, size):
+    robot.exchange(robot.epitome(width=source[0], height=source[1]))
+    labels = labels_from_compressed(robot.segmentations[-1])
+    assert (labels.shape[1], labels.shape[0]) == size
+
+
 def flipped(message: Epitome) -> Epitome:
     data = bytearray(message.data)
     data[len(data) // 2] ^= 0x10
@@ -336,6 +346,37 @@ def test_wrong_parameters_end_the_node_with_one_line(session):
     wait_until(lambda: not process.alive, "the node ends")
     assert process.stop() != 0
     assert [line for line in process.lines if "assembly_ms" in line] == process.lines
+
+
+def test_a_frame_that_crashes_leaves_the_next_alone(bundle, monkeypatch):
+    rclpy.init(args=["--ros-args", "-p", f"bundle:={bundle.path}", "-r", "__ns:=/inside"])
+    node = EdgeNode()
+    try:
+        node.start()
+        run, calls = Inference.run, []
+
+        def run_or_crash(self: Inference, jobs: Sequence[Job]) -> list:
+            calls.append(len(jobs))
+            if len(calls) < 3:
+                raise MemoryError("no room")
+            return run(self, jobs)
+
+        monkeypatch.setattr(Inference, "run", run_or_crash)
+        (port,) = node._ports.values()
+        streams = Encoder(bundle).encode(tiny_frames(1)[0]).streams
+        for sequence in range(3):
+            header = EpitomeHeader(sequence, bundle.id, ALL_TASKS, *SOURCE, 0, len(streams), len(streams), sequence)
+            data = pack(streams)
+            message = Epitome(**vars(header), data=data, checksum=header.checksum(data))
+            node._on_epitome(port, serialize_message(message))
+            wait_until(lambda done=sequence + 1: len(calls) == done, "the worker's turn")
+        wait_until(lambda: port.answered == 1, "the third frame's results")
+        assert node.problems.counts() == {"failed": 2}
+        assert "MemoryError: no room" in node.problems.recent(60.0)
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
 
 
 def test_newest_is_what_the_radio_needs():

@@ -50,7 +50,7 @@ PARAMETERS = (
     AUTOSTART,
 )  # fmt: skip
 
-_STATUS_PERIOD_S = 0.1
+_STATUS_PERIOD_S = 0.08  # a little less than the period of 10 Hz, so that jitter does not halve the rate
 _PLAUSIBLE_AGE_S = 10.0
 
 
