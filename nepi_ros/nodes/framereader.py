@@ -13,7 +13,6 @@ import numpy as np
 
 from nepi_ros.datasets import FrameSet
 from nepi_ros.errors import ConfigError
-from nepi_ros.nodes.ratelimit import RateLimit
 
 PATROL = "patrol"
 
@@ -57,7 +56,7 @@ def open_reader(source: str, seed: int, complain: Complain) -> FrameReader:
     if source == PATROL:
         return PatrolReader(seed)
     path = Path(source).expanduser()
-    if path.is_dir():
+    if source and path.is_dir():
         return FolderReader(path, complain)
     if path.is_file():
         return VideoReader(path, complain)
@@ -102,14 +101,16 @@ class VideoReader:
             self.fps = float(rate) if rate else None
 
     def frames(self, rate_hz: Rate) -> Iterator[np.ndarray]:
-        limit, count = RateLimit(), 0
+        due, count = 0.0, 0
         with self._open() as container:
             container.streams.video[0].thread_type = "AUTO"
             for packet in container.demux(video=0):
                 for frame in self._decode(packet):
-                    time = frame.time if frame.time is not None else count / (self.fps or rate_hz())
+                    spacing = 1 / (self.fps or rate_hz())
+                    time = frame.time if frame.time is not None else count * spacing
                     count += 1
-                    if limit.passes(time, rate_hz()):
+                    if time >= due - spacing / 2:
+                        due = max(due + 1 / rate_hz(), time)
                         yield frame.to_ndarray(format="rgb24")
         if count == 0:
             raise ConfigError(f"{self._path}: no frame of the video can be decoded")
