@@ -43,18 +43,17 @@ def render_patrol(folder: Path, count: int, rate_hz: float, seed: int, workers: 
 
 
 def identify(paths: Iterable[Path]) -> dict[int, int]:
-    """Place in the order of `paths` by fingerprint: of the pixels as rgb8 and bgr8, and of the file itself.
+    """Place in the order of `paths` by fingerprint of the pixels, as rgb8 and as bgr8.
 
     Frames are told by what they show, not by when they came: nothing that is lost on the way shifts the others.
     """
     indices: dict[int, int] = {}
     for index, path in enumerate(paths):
-        data = path.read_bytes()
         bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if bgr is None:
             raise ConfigError(f"{path}: not a readable image")
-        for content in (data, bgr.tobytes(), bgr[..., ::-1].tobytes()):
-            indices.setdefault(fingerprint(content), index)
+        for pixels in (bgr, bgr[..., ::-1]):
+            indices.setdefault(fingerprint(pixels.tobytes()), index)
     return indices
 
 

@@ -103,7 +103,7 @@ def _overrides(
             "rate_hz": arguments.rate,
             "loop": False,
             "frames": count,
-            "subscribers": 2,  # encoder_node and the observer
+            "subscribers": 2,  # encoder_node and, once everything is ready, the observer
         },
         names.ENCODER: {"bundle": path, "tasks": list(tasks), "deadline_ms": deadline, "capacity_kbps": capacity},
         names.EDGE_NODE: {"bundle": path},

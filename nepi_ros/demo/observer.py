@@ -15,7 +15,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 
 from nepi_ros.demo.record import FrameRecord, Result
 from nepi_ros.msg import Classification, Epitome
@@ -58,8 +58,7 @@ class Observer(Node):
         super().__init__("observer", namespace="nepi_demo", context=context, enable_rosout=False)
         self.log = Log(results={task: [] for task in tasks})
         self._lock = threading.Lock()
-        self._watch(Image, f"{robot}/image", self._on_image)
-        self._watch(CompressedImage, f"{robot}/image/compressed", self._on_compressed)
+        self._robot = robot
         self._watch(Epitome, f"{robot}/epitome", self._on_epitome)
         for task in tasks:
             kind, topics = RESULT_TOPICS[task]
@@ -77,6 +76,10 @@ class Observer(Node):
         self._executor.shutdown()
         self._thread.join(5.0)
         self.destroy_node()
+
+    def watch_images(self) -> None:
+        """Subscribe to the camera's images, which is what a camera that waits for subscriptions waits for."""
+        self._watch(Image, f"{self._robot}/image", self._on_image)
 
     def counts(self) -> tuple[int, int]:
         """Images seen, and frames all of whose tasks' results have come."""
@@ -98,12 +101,6 @@ class Observer(Node):
     def _on_image(self, data: bytes, _info: Mapping) -> None:
         with self._lock:
             self.log.images[stamp_of(data)] = fingerprint(deserialize_message(data, Image).data)
-
-    def _on_compressed(self, data: bytes, _info: Mapping) -> None:
-        with self._lock:
-            self.log.images.setdefault(
-                stamp_of(data), fingerprint(deserialize_message(data, CompressedImage).data)
-            )
 
     def _on_epitome(self, data: bytes, _info: Mapping) -> None:
         with self._lock:

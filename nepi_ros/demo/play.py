@@ -59,12 +59,12 @@ def play(system: System, frames: int, tasks: tuple[str, ...], deadline_ms: float
     with isolated_domain() as variables, environment(variables):
         child_environment = {**single_threaded(os.environ), "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"}
         with Supervisor(logs, child_environment) as nodes, _ros() as context:
-            for node in (*names.LIFECYCLE, names.LINK):
-                nodes.start(system.spec(node))
+            for node in (*names.LIFECYCLE, names.LINK, names.CAMERA):
+                nodes.start(system.spec(node, may_finish=node == names.CAMERA))
             with Observer(names.ROBOT, tasks, context) as observer:
                 Readiness(observer, names.LIFECYCLE, names.radio_topics(tasks)).wait(_READY_S, nodes.check)
                 ready, before = time.monotonic(), nodes.usage()
-                nodes.start(system.spec(names.CAMERA, may_finish=True))
+                observer.watch_images()
                 _watch(observer, nodes, frames, deadline_ms)
                 seconds = time.monotonic() - ready
                 loads = {name: _load(used, before.get(name), seconds) for name, used in nodes.usage().items()}

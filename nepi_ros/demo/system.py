@@ -71,7 +71,8 @@ def radio_topics(tasks: tuple[str, ...]) -> list[Topic]:
     results = [_RADIO[task] for task in tasks]
     watched = [Topic(f"{ROBOT}/{task}") for task in tasks if _RADIO[task] != task]
     return [
-        Topic(f"{ROBOT}/image", 0, 2),
+        # The camera begins when the observer subscribes too.
+        Topic(f"{ROBOT}/image"),
         # To the link, to result_node and to the observer.
         Topic(f"{ROBOT}/epitome", 1, 3),
         Topic(f"{EDGE}{ROBOT}/epitome"),
