@@ -370,7 +370,7 @@ def test_a_frame_that_crashes_leaves_the_next_alone(bundle, monkeypatch):
             message = Epitome(**vars(header), data=data, checksum=header.checksum(data))
             node._on_epitome(port, serialize_message(message))
             wait_until(lambda done=sequence + 1: len(calls) == done, "the worker's turn")
-        wait_until(lambda: port.answered == 1, "the third frame's results")
+        wait_until(lambda: port.frames == 1, "the third frame's results")
         assert node.problems.counts() == {"failed": 2}
         assert "MemoryError: no room" in node.problems.recent(60.0)
     finally:

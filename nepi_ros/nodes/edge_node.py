@@ -111,10 +111,10 @@ class EdgeNode(ManagedNode):
 
     def values(self) -> Mapping[str, object]:
         ports = list(self._ports.values())
-        received = {f"received {port.robot}".rstrip(): port.received for port in ports}
-        answered = {f"answered {port.robot}".rstrip(): port.answered for port in ports}
+        messages = {f"messages {port.robot}".rstrip(): port.messages for port in ports}
+        frames = {f"frames {port.robot}".rstrip(): port.frames for port in ports}
         bundle = {"bundle": f"{self._bundle.name} ({self._bundle.id:016x})"} if self._inference else {}
-        return {**bundle, "batch_ms": self._batch_ms, **received, **answered}
+        return {**bundle, "batch_ms": self._batch_ms, **messages, **frames}
 
     def _result_messages(self) -> ResultMessages:
         p = self.parameters
@@ -135,7 +135,7 @@ class EdgeNode(ManagedNode):
 
     def _on_epitome(self, port: RobotPort, data: bytes) -> None:
         arrival = time.monotonic()
-        port.received += 1
+        port.messages += 1
         message = self.read(data, Epitome, port.epitome_topic)
         if message is None:
             return

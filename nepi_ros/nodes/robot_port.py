@@ -58,8 +58,8 @@ class RobotPort:
 
     def __init__(self, node: ManagedNode, robot: str) -> None:
         self.robot = robot
-        self.received = 0
-        self.answered = 0
+        self.messages = 0
+        self.frames = 0
         self._node = node
         self._space = f"{robot.rstrip('/')}/" if robot else ""
         private = f"~/{robot.strip('/')}".rstrip("/")
@@ -97,7 +97,7 @@ class RobotPort:
                 self._compressed[task].publish(messages.compressed(task, result, header.header))
             if self._raw[task].get_subscription_count():
                 self._raw[task].publish(messages.raw(task, result, header.header))
-        self.answered += 1
+        self.frames += 1
 
     def report(self, frame: Frame[FrameHeader], layers: int) -> None:
         """Tell the robot what arrived of a frame. To be called after its results are out."""
