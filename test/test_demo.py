@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +26,7 @@ from tiny_bundle import CLASSES, PLACES, make_tiny_bundle, tiny_frames
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import TargetNetworks, untouched
 from nepi_ros.datasets import FrameSet
+from nepi_ros.demo.domain import environment, isolated_domain
 from nepi_ros.demo.evaluate import evaluate, jpeg_bytes
 from nepi_ros.demo.film import HEIGHT, WIDTH, write_film
 from nepi_ros.demo.frames import identify
@@ -33,6 +35,8 @@ from nepi_ros.demo.pictures import Legend, choose, depth_range, write_overlay
 from nepi_ros.demo.processes import NodeDiedError, NodeSpec, Supervisor
 from nepi_ros.demo.record import FrameRecord
 from nepi_ros.demo.summary import Quality, summarise, table
+from nepi_ros.demo.system import CAMERA, EDGE_NODE, ENCODER, LINK, RESULT, System, config_file
+from nepi_ros.errors import ConfigError
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.msg import Classification, Epitome
 from nepi_ros.nodes.results import over_source
@@ -354,6 +358,44 @@ class TestSupervisor:
             assert 3 < running.memory_mb < 200 and running.cpu_s >= 0
             nodes.stop()
             assert nodes.usage()["worker"] == running
+
+
+class TestSystem:
+    def test_the_parameter_file_says_what_the_nodes_take(self) -> None:
+        system = System.load(config_file("demo.yaml"))
+        assert set(system.parameters) == {CAMERA, ENCODER, EDGE_NODE, RESULT, LINK}
+        for node, values in system.parameters.items():
+            module = import_module(f"nepi_ros.nodes.{node.rpartition('/')[2]}")
+            table = {parameter.name: parameter for parameter in module.PARAMETERS}
+            for name, value in values.items():
+                table[name].accept(value)
+        assert system.value(ENCODER, "deadline_ms") == system.value(RESULT, "deadline_ms")
+        assert system.value(ENCODER, "bundle") == system.value(EDGE_NODE, "bundle")
+
+    def test_the_command_line_wins_and_text_stays_text(self) -> None:
+        system = System.load(config_file("demo.yaml"))
+        changed = system.with_overrides({ENCODER: {"deadline_ms": 80.0, "bundle": "007", "capacity_kbps": None}})
+        assert changed.value(ENCODER, "deadline_ms") == 80.0
+        assert changed.value(ENCODER, "capacity_kbps") == system.value(ENCODER, "capacity_kbps")
+        command = changed.spec(ENCODER).command
+        assert 'bundle:="007"' in command and "__ns:=/robot" in command
+        with pytest.raises(ConfigError, match="needs the parameter nonsense of /robot/encoder_node"):
+            changed.value(ENCODER, "nonsense")
+
+    @pytest.mark.parametrize("text", ["", "just text", "/a/node: {}", "[1, 2", "/a/node: {ros__parameters: 3}"])
+    def test_what_is_no_parameter_file(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "demo.yaml").write_text(text)
+        with pytest.raises(ConfigError, match=r"demo\.yaml: not a ROS parameter file"):
+            System.load(tmp_path / "demo.yaml")
+
+
+def test_domains_are_of_ones_own() -> None:
+    before = dict(os.environ)
+    with isolated_domain() as one, isolated_domain() as another:
+        assert one["ROS_DOMAIN_ID"] != another["ROS_DOMAIN_ID"]
+        with environment({**one, "NEPI_TEST_VARIABLE": "x"}):
+            assert os.environ["ROS_DOMAIN_ID"] == one["ROS_DOMAIN_ID"]
+    assert dict(os.environ) == before
 
 
 def demo(*arguments: str | Path) -> subprocess.Popen:

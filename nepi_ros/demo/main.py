@@ -60,7 +60,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
-    system = System.load(config_file("demo.yaml"), {})
+    system = System.load(config_file("demo.yaml"))
     bundle = Bundle.load(resolve_bundle(arguments.bundle or system.value(names.ENCODER, "bundle")))
     tasks = _tasks_of(bundle, arguments.tasks)
     if arguments.trace is not None:
@@ -71,7 +71,7 @@ def _run(arguments: argparse.Namespace) -> int:
         frame_set = render_patrol(folder, arguments.frames, rate_hz, arguments.seed)
     else:
         frame_set = open_frames(arguments.frames_dir, arguments.frames)
-    system = System.load(system.file, _overrides(arguments, bundle, tasks, frame_set.folder, len(frame_set)))
+    system = system.with_overrides(_overrides(arguments, bundle, tasks, frame_set.folder, len(frame_set)))
     deadline_ms = system.value(names.ENCODER, "deadline_ms")
     print(f"bundle {bundle.name}, {len(frame_set)} frames of {frame_set.folder}: starting the nodes", flush=True)
     played = play(system, len(frame_set), tasks, deadline_ms, arguments.out / "logs")

@@ -84,7 +84,7 @@ def write_overlay(path: Path, frames: Sequence[tuple[np.ndarray, FrameRecord]], 
         middle = _TOP + row * (panel_height + _GAP) + panel_height // 2
         picture.text(_GUTTER - _GAP, middle, name, 19, draw.MUTED, "rm")
     _foot(picture, height - _FOOT + 20, width, legend)
-    Image.fromarray(picture.array).save(path, optimize=True)
+    Image.fromarray(picture.array).save(path)
 
 
 def panel(rgb: np.ndarray, record: FrameRecord, task: str | None, legend: Legend) -> np.ndarray:

@@ -75,7 +75,8 @@ def play(system: System, frames: int, tasks: tuple[str, ...], deadline_ms: float
 def _ros() -> Iterator[Context]:
     context = Context()
     # Ctrl-C belongs to this process's own clean-up.
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    arguments = ["--ros-args", "--disable-external-lib-logs"]
+    rclpy.init(args=arguments, context=context, signal_handler_options=SignalHandlerOptions.NO)
     try:
         yield context
     finally:

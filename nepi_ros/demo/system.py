@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +38,19 @@ class System:
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, file: Path, overrides: Mapping[str, Mapping[str, Any]]) -> System:
+    def load(cls, file: Path) -> System:
         """Read a ROS parameter file with one section per node. Raises ConfigError when it is none."""
         try:
             content = yaml.safe_load(file.read_text())
             parameters = {node: dict(section["ros__parameters"]) for node, section in content.items()}
         except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{file}: not a ROS parameter file ({error})") from error
+        return cls(file, parameters)
+
+    def with_overrides(self, overrides: Mapping[str, Mapping[str, Any]]) -> System:
+        """The same nodes with other values for some parameters; None leaves one as it is."""
         given = {node: {k: v for k, v in values.items() if v is not None} for node, values in overrides.items()}
-        return cls(file, parameters, given)
+        return replace(self, overrides=given)
 
     def value(self, node: str, name: str) -> Any:
         """A node's parameter as the command line or the file has it. Raises ConfigError when neither does."""
@@ -59,7 +63,8 @@ class System:
         """How to start a node: its module is its name."""
         namespace, _, name = node.rpartition("/")
         command = [sys.executable, "-m", f"nepi_ros.nodes.{name}", "--ros-args"]
-        command += ["-r", f"__ns:={namespace or '/'}", "--params-file", str(self.file)]
+        # What a node says goes to its log here, not to ~/.ros as well.
+        command += ["--disable-external-lib-logs", "-r", f"__ns:={namespace or '/'}", "--params-file", str(self.file)]
         for parameter, value in self.overrides.get(node, {}).items():
             # JSON is YAML in which a text stays a text, whatever it looks like.
             command += ["-p", f"{parameter}:={json.dumps(value)}"]
