@@ -76,7 +76,7 @@ class TestPatrol:
         monkeypatch.setattr(frames, "_draw", draw)
         folder = tmp_path / "patrol"
         names = [path.name for path in frames.render_patrol(folder, 4, 10.0, seed=0).paths]
-        assert names == [f"frame-{index:06d}.color.jpg" for index in (0, 3, 6, 9)]
+        assert names == [f"frame-{index:06d}.color.jpg" for index in (360, 363, 366, 369)]
         assert len(frames.render_patrol(folder, 4, 10.0, seed=0)) == 4 and len(drawn) == 1
         assert len(frames.render_patrol(folder, 2, 10.0, seed=0)) == 2 and len(drawn) == 1
         assert len(frames.render_patrol(folder, 2, 15.0, seed=0)) == 2 and len(drawn) == 2
@@ -85,7 +85,7 @@ class TestPatrol:
     def test_a_frame_has_its_truth_beside_it(self, tmp_path: Path) -> None:
         frame_set = frames.render_patrol(tmp_path / "patrol", 2, 10.0, seed=0, workers=1)
         sample = frame_set.load(1)
-        assert sample.name == "frame-000003" and sample.rgb.shape == (240, 320, 3)
+        assert sample.name == "frame-000363" and sample.rgb.shape == (240, 320, 3)
         assert sample.depth.shape == sample.segmentation.shape == (240, 320) and sample.place is not None
         assert frame_set.registered and frame_set.info["classes"][0] == "floor"
 
@@ -245,4 +245,4 @@ class TestDemo:
         given |= dict([options])
         process = demo(*(word for pair in given.items() for word in pair))
         _, errors = process.communicate(timeout=60)
-        assert process.returncode == 1 and f"nepi demo: {reason}" in errors and "Traceback" not in errors
+        assert process.returncode == 1 and "nepi demo: " in errors and reason in errors and "Traceback" not in errors

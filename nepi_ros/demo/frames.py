@@ -18,6 +18,8 @@ from nepi_ros.demo.progress import progress_bar
 from nepi_ros.errors import ConfigError
 
 PATROL_RATE_HZ = 30.0
+# In building 0, twenty seconds from here lead from the storage room through the corridor into the office.
+PATROL_START = 360
 _BLOCK = 20
 
 
@@ -36,7 +38,7 @@ def render_patrol(folder: Path, count: int, rate_hz: float, seed: int, workers: 
     and so that truth lies beside them.
     """
     step = max(round(PATROL_RATE_HZ / rate_hz), 1)
-    wanted = [index * step for index in range(count)]
+    wanted = [PATROL_START + index * step for index in range(count)]
     if not _is_drawn(folder, wanted, seed):
         _draw(folder, wanted, seed, workers or min(os.cpu_count() or 1, 4))
     return open_frames(folder, count)

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rate", type=_positive(float), metavar="HZ", help="frames per second")
     add("--deadline-ms", type=_positive(float), metavar="MS", help="from an image's capture to its results")
     add("--capacity-kbps", type=_positive(float), metavar="KBPS", help="capacity of the link, each way")
-    add("--trace", type=Path, metavar="FILE", help="Mahimahi trace for the link instead of a constant capacity")
+    add("--trace", type=Path, metavar="FILE", help="Mahimahi trace as the link; NAME.up goes with NAME.down")
     add("--seed", type=int, default=0, help="which building the patrol walks through (default %(default)s)")
     add("--out", type=Path, default=Path("out/demo"), metavar="FOLDER", help="for the report (default %(default)s)")
 
@@ -63,8 +63,8 @@ def _run(arguments: argparse.Namespace) -> int:
     system = System.load(config_file("demo.yaml"))
     bundle = Bundle.load(resolve_bundle(arguments.bundle or system.value(names.ENCODER, "bundle")))
     tasks = _tasks_of(bundle, arguments.tasks)
-    if arguments.trace is not None:
-        Trace.load(arguments.trace)
+    for trace in filter(None, _traces(arguments.trace)):
+        Trace.load(trace)
     rate_hz = arguments.rate or system.value(names.CAMERA, "rate_hz")
     if arguments.frames_dir is None:
         folder = arguments.out / "patrol"
@@ -96,7 +96,7 @@ def _overrides(
 ) -> Mapping[str, Mapping[str, Any]]:
     """What differs from the parameter file, by node; None leaves a value as it is."""
     path, deadline, capacity = str(bundle.path.resolve()), arguments.deadline_ms, arguments.capacity_kbps
-    trace = None if arguments.trace is None else str(arguments.trace.resolve())
+    up, down = _traces(arguments.trace)
     return {
         names.CAMERA: {
             "source": str(folder.resolve()),
@@ -108,8 +108,18 @@ def _overrides(
         names.ENCODER: {"bundle": path, "tasks": list(tasks), "deadline_ms": deadline, "capacity_kbps": capacity},
         names.EDGE_NODE: {"bundle": path},
         names.RESULT: {"deadline_ms": deadline},
-        names.LINK: {"up_kbps": capacity, "down_kbps": capacity, "up_trace": trace, "down_trace": trace},
+        names.LINK: {"up_kbps": capacity, "down_kbps": capacity, "up_trace": up, "down_trace": down},
     }
+
+
+def _traces(trace: Path | None) -> tuple[str | None, str | None]:
+    """Traces for the ways up and down: recorded pairs are called NAME.up and NAME.down, another serves for both."""
+    if trace is None:
+        return None, None
+    trace = trace.resolve()
+    if trace.suffix in (".up", ".down"):
+        return str(trace.with_suffix(".up")), str(trace.with_suffix(".down"))
+    return str(trace), str(trace)
 
 
 @contextmanager

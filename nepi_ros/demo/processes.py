@@ -164,7 +164,7 @@ def _log_excerpt(log: Path) -> str:
 
 
 def _usage_of(pid: int) -> Usage | None:
-    """Read /proc; None where there is none or the process has just ended."""
+    """Read /proc; None where there is none or the process has just ended (a zombie has no memory)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         status = Path(f"/proc/{pid}/status").read_text()
@@ -172,4 +172,4 @@ def _usage_of(pid: int) -> Usage | None:
         return None
     ticks = int(fields[11]) + int(fields[12])
     peak = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), None)
-    return Usage(ticks / os.sysconf("SC_CLK_TCK"), peak and round(peak / 1024, 1))
+    return peak and Usage(ticks / os.sysconf("SC_CLK_TCK"), round(peak / 1024, 1))
