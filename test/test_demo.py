@@ -47,6 +47,11 @@ class TestIdentify:
             for content in (bgr.tobytes(), bgr[..., ::-1].tobytes()):
                 assert indices[fingerprint(content)] == i
 
+    def test_a_damaged_file_is_passed_over(self, tmp_path: Path) -> None:
+        paths = write_frames(tmp_path / "frames", 3).paths
+        paths[1].write_bytes(b"damaged")
+        assert set(identify(paths).values()) == {0, 2}
+
     def test_a_missed_image_shifts_nothing(self) -> None:
         log = Log(images={10: 0xA, 30: 0xC, 40: 0xD, 70: 0xE})
         epitome = Epitome(frame_layers=3)

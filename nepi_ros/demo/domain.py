@@ -8,6 +8,8 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from nepi_ros.errors import NepiError
+
 # Domains 1 to 101 keep clear of Linux's ephemeral ports (ROS 2 documentation, "The ROS_DOMAIN_ID").
 _DOMAINS = range(40, 102)
 # A bound port marks a domain as taken for as long as this process lives, whatever way it ends.
@@ -18,7 +20,7 @@ _LOCK_PORT = 22000
 def isolated_domain() -> Iterator[dict[str, str]]:
     """Reserve a free domain; yields the environment variables that put a process into it, on this machine only.
 
-    Raises OSError when all are taken.
+    Raises NepiError when all are taken.
     """
     lock, domain = _reserve()
     with lock:
@@ -55,4 +57,7 @@ def _reserve() -> tuple[socket.socket, int]:
             return lock, domain
         except OSError:
             lock.close()
-    raise OSError(f"all ROS domains from {_DOMAINS.start} to {_DOMAINS.stop - 1} are in use on this machine")
+    raise NepiError(
+        f"all ROS domains from {_DOMAINS.start} to {_DOMAINS.stop - 1} are in use on this machine; "
+        "wait for other demos and tests to end"
+    )

