@@ -2,7 +2,7 @@
 """Tasks: what a network's output becomes, and how good it is. Knows neither ROS nor bundles."""
 
 from nepi_ros.tasks.masks import TASKS, task_mask, task_names
-from nepi_ros.tasks.meters import IouMeter, Meter, ShareMeter
+from nepi_ros.tasks.meters import IouMeter, Meter, RootMeter, ShareMeter
 from nepi_ros.tasks.registry import REGISTRY, Task
 from nepi_ros.tasks.spec import TaskSpec
 
@@ -11,6 +11,7 @@ __all__ = [
     "TASKS",
     "IouMeter",
     "Meter",
+    "RootMeter",
     "ShareMeter",
     "Task",
     "TaskSpec",

@@ -36,18 +36,33 @@ def delta1(prediction: np.ndarray, truth: np.ndarray, threshold: float = 1.25) -
     return close / known if known else float("nan")
 
 
+def relative_errors(prediction: np.ndarray, truth: np.ndarray) -> tuple[float, int]:
+    """Sum of |prediction - truth| / truth over pixels valid in the truth, and their number.
+
+    An invalid prediction counts as 0 m.
+    """
+    known = valid(truth)
+    true = truth[known].astype(np.float64)
+    return float(np.sum(np.abs(_usable(prediction[known]) - true) / true)), int(known.sum())
+
+
+def squared_errors(prediction: np.ndarray, truth: np.ndarray) -> tuple[float, int]:
+    """Sum of (prediction - truth)^2 in m^2 over pixels valid in the truth, and their number; see relative_errors."""
+    known = valid(truth)
+    error = _usable(prediction[known]) - truth[known].astype(np.float64)
+    return float(np.sum(error**2)), int(known.sum())
+
+
 def abs_rel(prediction: np.ndarray, truth: np.ndarray) -> float:
     """Mean of |prediction - truth| / truth over pixels valid in the truth; an invalid prediction counts as 0 m."""
-    known = valid(truth)
-    true, predicted = truth[known].astype(np.float64), _usable(prediction[known])
-    return float(np.mean(np.abs(predicted - true) / true)) if known.any() else float("nan")
+    total, known = relative_errors(prediction, truth)
+    return total / known if known else float("nan")
 
 
 def rmse(prediction: np.ndarray, truth: np.ndarray) -> float:
     """Root mean square error in metres over pixels valid in the truth; an invalid prediction counts as 0 m."""
-    known = valid(truth)
-    error = _usable(prediction[known]) - truth[known].astype(np.float64)
-    return float(np.sqrt(np.mean(error**2))) if known.any() else float("nan")
+    total, known = squared_errors(prediction, truth)
+    return float(np.sqrt(total / known)) if known else float("nan")
 
 
 def _usable(prediction: np.ndarray) -> np.ndarray:

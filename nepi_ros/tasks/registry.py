@@ -5,14 +5,14 @@ A network's output becomes a *result*: labels uint8 [h, w] (segmentation), metre
 probabilities float32 [K] (classification). Results are what meters compare.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from nepi_ros.tasks import classification, depth, segmentation
 from nepi_ros.tasks.masks import TASKS
-from nepi_ros.tasks.meters import IouMeter, Meter, ShareMeter
+from nepi_ros.tasks.meters import IouMeter, Meter, RootMeter, ShareMeter
 from nepi_ros.tasks.spec import TaskSpec
 
 
@@ -24,7 +24,8 @@ class Task:
     `channels(spec)` is the size of that output's second dimension. `result(output, size, spec)` turns one
     frame's output (no batch dimension) into a result of `size` = (width, height); tasks without pixels ignore it.
     `agreement(spec)` meters results against the results of the untouched frame, `accuracy(spec)` against truth
-    (labels uint8 [h, w]; metres [h, w]; class index [] respectively); `metric` names the latter.
+    (labels uint8 [h, w]; metres [h, w]; class index [] respectively); `metric` names the latter. `errors` are
+    further meters against truth by name, of which less is better.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Task:
     accuracy: Callable[[TaskSpec], Meter]
     metric: str
     dense: bool
+    errors: Mapping[str, Callable[[TaskSpec], Meter]] = field(default_factory=dict)
 
 
 def _labels(output: np.ndarray, size: tuple[int, int], spec: TaskSpec) -> np.ndarray:
@@ -74,6 +76,10 @@ _ALL = (
         name="depth", output="depth", rank=4, dense=True, channels=lambda spec: 1,
         result=_metres, agreement=lambda spec: ShareMeter(depth.within),
         accuracy=lambda spec: ShareMeter(depth.within), metric="delta-1",
+        errors={
+            "absolute relative error": lambda spec: ShareMeter(depth.relative_errors),
+            "RMSE in metres": lambda spec: RootMeter(depth.squared_errors),
+        },
     ),
     Task(
         name="classification", output="logits", rank=2, dense=False, channels=lambda spec: len(spec.classes),

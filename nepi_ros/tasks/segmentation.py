@@ -45,14 +45,25 @@ class ConfusionMatrix:
 
     def iou(self) -> np.ndarray:
         """Intersection over union per class, float64 [C]; NaN for classes neither seen nor predicted."""
-        hits = np.diag(self.counts)
-        union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - hits
-        return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
+        return iou_of(self.counts)
 
     def mean_iou(self) -> float:
         """Mean of `iou` over the classes that occur in the truth; NaN without any."""
-        present = self.counts.sum(axis=1) > 0
-        return float(self.iou()[present].mean()) if present.any() else float("nan")
+        return float(mean_iou_of(self.counts))
+
+
+def iou_of(counts: np.ndarray) -> np.ndarray:
+    """Intersection over union [..., C] of confusion counts [..., truth, prediction]; NaN where a class never is."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    union = counts.sum(axis=-2) + counts.sum(axis=-1) - hits
+    return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
+
+
+def mean_iou_of(counts: np.ndarray) -> np.ndarray:
+    """Mean [...] of `iou_of` over the classes that occur in the truth; NaN without any."""
+    present = counts.sum(axis=-1) > 0
+    total = np.where(present, iou_of(counts), 0.0).sum(axis=-1)
+    return np.where(present.any(axis=-1), total / np.maximum(present.sum(axis=-1), 1), np.nan)
 
 
 def mean_iou(prediction: np.ndarray, truth: np.ndarray, classes: int, ignore: int = IGNORED) -> float:

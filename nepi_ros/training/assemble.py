@@ -17,8 +17,9 @@ from nepi_ros.bundle import Bundle, write_bundle
 from nepi_ros.codec import Decoder, Encoder, TargetNetworks, fit_tables, packed_size, untouched
 from nepi_ros.datasets import FrameSet, Sample
 from nepi_ros.letterbox import Letterbox
+from nepi_ros.measure import result_over_source, result_size, truth_of
 from nepi_ros.profile import Profile
-from nepi_ros.tasks import REGISTRY, Meter, Task, TaskSpec
+from nepi_ros.tasks import REGISTRY, Meter, TaskSpec
 from nepi_ros.training.codec import Codec
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
@@ -98,26 +99,16 @@ class _Gauge:
     def add(self, got: dict[str, np.ndarray], wanted: dict[str, np.ndarray], sample: Sample, box: Letterbox) -> None:
         """One frame: outputs on the decoded image, outputs on the untouched one, labels."""
         for task, spec in self._specs.items():
-            entry, truth = REGISTRY[task], _truth(sample, task)
-            size = truth.shape[::-1] if truth is not None and truth.ndim else box.content[2:]
-            result = _result(entry, got[task][0], size, spec, box)
-            self.agreement[task].add(result, _result(entry, wanted[task][0], size, spec, box))
+            entry, truth = REGISTRY[task], truth_of(sample, task)
+            size = result_size(truth, box)
+            result = result_over_source(entry, got[task][0], size, spec, box)
+            self.agreement[task].add(result, result_over_source(entry, wanted[task][0], size, spec, box))
             if truth is not None:
                 self.accuracy[task].add(result, truth)
 
     def measured(self) -> list[str]:
         """Tasks that had labels."""
         return [task for task, meter in self.accuracy.items() if np.isfinite(meter.value())]
-
-
-def _result(task: Task, output: np.ndarray, size: tuple[int, int], spec: TaskSpec, box: Letterbox) -> np.ndarray:
-    """A network's output as a result at `size` over the source image, without the letterbox's bars."""
-    return task.result(box.crop(output) if task.dense else output, size, spec)
-
-
-def _truth(sample: Sample, task: str) -> np.ndarray | None:
-    known = {"segmentation": sample.segmentation, "depth": sample.depth, "classification": sample.place}[task]
-    return None if known is None else np.asarray(known)
 
 
 def _metadata(config: TrainConfig, latent_shape: tuple[int, ...]) -> dict:
