@@ -355,7 +355,7 @@ def test_a_frame_that_crashes_leaves_the_next_alone(bundle, monkeypatch):
         node.start()
         run, calls = Inference.run, []
 
-        def run_or_crash(self: Inference, jobs: Sequence[Job]) -> list:
+        def run_or_crash(self: Inference, jobs: Sequence[Job]) -> Iterator[tuple[int, str, np.ndarray]]:
             calls.append(len(jobs))
             if len(calls) < 3:
                 raise MemoryError("no room")

@@ -57,7 +57,7 @@ def test_messages_keep_header_and_content(bundle):
         "depth": random.uniform(1, 5, (1, 30, 40)).astype(np.float32),
         "classification": np.array([0, 3, 1, 2, 0], np.float32),
     }
-    dense = messages.dense(outputs, (320, 240))
+    dense = {task: messages.dense(task, outputs[task], (320, 240)) for task in ("segmentation", "depth")}
     assert dense["segmentation"].shape == (30, 40) and dense["depth"].shape == (15, 20)
     sent = {task: messages.compressed(task, result, header) for task, result in dense.items()}
     np.testing.assert_array_equal(labels_from_compressed(sent["segmentation"]), dense["segmentation"])

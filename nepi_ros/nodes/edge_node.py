@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from rclpy.exceptions import InvalidNamespaceException
 from rclpy.validate_namespace import validate_namespace
 
@@ -22,7 +23,7 @@ from nepi_ros.errors import CodecError, ConfigError
 from nepi_ros.msg import Epitome
 from nepi_ros.nodes.assembler import Frame
 from nepi_ros.nodes.framequeue import FrameQueue
-from nepi_ros.nodes.inference import Inference, Job, Outcome
+from nepi_ros.nodes.inference import Inference, Job
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
 from nepi_ros.nodes.parameters import Parameter
 from nepi_ros.nodes.results import ResultMessages, ResultSizes
@@ -163,27 +164,36 @@ class EdgeNode(ManagedNode):
 
     def _answer(self, frames: Sequence[tuple[str, Frame[FrameHeader]]]) -> None:
         begun = time.monotonic()
-        jobs = [Job(frame.prefix(), frame.header.task_mask) for _, frame in frames]
-        outcomes = self._inference.run(jobs)
-        for (robot, frame), job, outcome in zip(frames, jobs, outcomes, strict=True):
-            try:
-                self._publish(robot, frame, job, outcome)
-            except Exception as error:  # noqa: BLE001 - nor the results of the other frames
-                self._failed(error)
+        jobs = [Job(self._latent(robot, frame), frame.header.task_mask) for robot, frame in frames]
+        for index, task, output in self._inference.run(jobs):
+            robot, frame = frames[index]
+            self._publish(robot, frame.header, task, output)
+        for (robot, frame), job in zip(frames, jobs, strict=True):
+            self._report(robot, frame, decoded=job.latent is not None)
         self._batch_ms = 1e3 * (time.monotonic() - begun)
 
-    def _publish(self, robot: str, frame: Frame[FrameHeader], job: Job, outcome: Outcome) -> None:
-        if outcome.error is not None:
-            self._refuse(robot, "undecodable", outcome.error)
-        elif len(job.streams) < frame.frame_layers:
+    def _latent(self, robot: str, frame: Frame[FrameHeader]) -> np.ndarray | None:
+        streams = frame.prefix()
+        if len(streams) < frame.frame_layers:
             self.problems.count("incomplete")
+        try:
+            return self._inference.latent(streams)
+        except CodecError as error:
+            self._refuse(robot, "undecodable", error)
+            return None
+
+    def _publish(self, robot: str, header: FrameHeader, task: str, output: np.ndarray) -> None:
         with self._ports_lock:
-            port = self._ports.get(robot)
-            if port is None:
-                return
-            if outcome.outputs:
-                port.publish(frame.header, outcome, self._messages)
-            port.report(frame, len(job.streams) if outcome.outputs else 0)
+            if port := self._ports.get(robot):
+                try:
+                    port.publish(header, task, output, self._messages)
+                except Exception as error:  # noqa: BLE001 - nor one result the others
+                    self._failed(error)
+
+    def _report(self, robot: str, frame: Frame[FrameHeader], decoded: bool) -> None:
+        with self._ports_lock:
+            if port := self._ports.get(robot):
+                port.report(frame, len(frame.prefix()) if decoded else 0)
 
     def _failed(self, error: Exception) -> None:
         self.problems.report("failed", f"a frame failed ({type(error).__name__}: {error}); going on with the next")

@@ -1,34 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The edge's networks at work on a batch of frames, of which some may be damaged."""
+"""The edge's networks at work on a batch of frames."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from onnxruntime import get_available_providers
 
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import Decoder, TargetNetworks
-from nepi_ros.errors import CodecError
 from nepi_ros.tasks import task_names
 
 
 @dataclass(frozen=True)
 class Job:
-    """A frame to decode: its layers from layer 0 on, and the tasks wanted of it."""
+    """A decoded frame, int8 [C, h, w] (None when there was nothing to decode), and the tasks wanted of it."""
 
-    streams: Sequence[bytes]
+    latent: np.ndarray | None
     task_mask: int
-
-
-@dataclass
-class Outcome:
-    """What became of a job: each task's network output (without batch dimension), or the error."""
-
-    outputs: dict[str, np.ndarray] = field(default_factory=dict)
-    error: Exception | None = None
 
 
 class Inference:
@@ -48,30 +39,26 @@ class Inference:
         """The execution provider in use."""
         return self._decoder.providers[0]
 
-    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """One outcome per job. A job whose streams are damaged fails alone; one without any has no outputs."""
-        outcomes = [Outcome() for _ in jobs]
-        latents = [self._latent(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
-        good = [index for index, latent in enumerate(latents) if latent is not None]
-        if good:
-            images = self._decoder.images(np.stack([latents[index] for index in good]))
-            self._run_targets(images, [jobs[index] for index in good], [outcomes[index] for index in good])
-        return outcomes
+    def latent(self, streams: Sequence[bytes]) -> np.ndarray | None:
+        """What a frame's layers, from layer 0 on, say: int8 [C, h, w]; None without any.
 
-    def _latent(self, job: Job, outcome: Outcome) -> np.ndarray | None:
-        if not job.streams:
-            return None
-        try:
-            return self._decoder.coder.decode(job.streams)
-        except CodecError as error:
-            outcome.error = error
-            return None
+        Raises:
+            CodecError: the streams are damaged.
+        """
+        return self._decoder.coder.decode(streams) if streams else None
 
-    def _run_targets(self, images: np.ndarray, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, str, np.ndarray]]:
+        """(index of the job, task, network output without batch dimension), each as soon as it is there.
+
+        So results of one task can be on their way while the next network computes.
+        """
+        rows = [row for row, job in enumerate(jobs) if job.latent is not None]
+        if not rows:
+            return
+        images = self._decoder.images(np.stack([jobs[row].latent for row in rows]))
         for task in self._targets.tasks:
-            rows = [row for row, job in enumerate(jobs) if task in task_names(job.task_mask)]
-            if not rows:
-                continue
-            batch = images if len(rows) == len(jobs) else images[rows]
-            for row, output in zip(rows, self._targets.run(batch, (task,))[task], strict=True):
-                outcomes[row].outputs[task] = output
+            wanted = [place for place, row in enumerate(rows) if task in task_names(jobs[row].task_mask)]
+            if wanted:
+                batch = images if len(wanted) == len(rows) else images[wanted]
+                for place, output in zip(wanted, self._targets.run(batch, (task,))[task], strict=True):
+                    yield rows[place], task, output

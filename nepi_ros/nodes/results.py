@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,15 +61,9 @@ class ResultMessages:
         self._bundle = bundle
         self._sizes = sizes
 
-    def dense(
-        self, outputs: Mapping[str, np.ndarray], source: tuple[int, int]
-    ) -> dict[str, np.ndarray]:
-        """Segmentation (uint8 class ids) and depth (float32 metres) over the source, as far as there are outputs."""
-        return {
-            task: over_source(task, output, self._bundle, source, self._sizes.of(task))
-            for task, output in outputs.items()
-            if REGISTRY[task].dense
-        }
+    def dense(self, task: str, output: np.ndarray, source: tuple[int, int]) -> np.ndarray:
+        """Segmentation (uint8 class ids) or depth (float32 metres) over a source image of (width, height)."""
+        return over_source(task, output, self._bundle, source, self._sizes.of(task))
 
     def compressed(self, task: str, result: np.ndarray, header: Header) -> CompressedImage:
         """A dense result as it goes over the radio."""

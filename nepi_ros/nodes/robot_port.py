@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -15,7 +16,6 @@ from nepi_ros.bundle import Bundle
 from nepi_ros.codec import EpitomeHeader, unpack
 from nepi_ros.msg import Classification, Epitome, LinkReport
 from nepi_ros.nodes.assembler import Frame, Part
-from nepi_ros.nodes.inference import Outcome
 from nepi_ros.nodes.lifecycle import ManagedNode
 from nepi_ros.nodes.results import ResultMessages
 from nepi_ros.nodes.topics import FRAME_MESSAGES, newest
@@ -87,17 +87,19 @@ class RobotPort:
     def epitome_topic(self) -> str:
         return self._space + "epitome"
 
-    def publish(self, header: FrameHeader, outcome: Outcome, messages: ResultMessages) -> None:
-        """Publish a frame's results: what is small first, images only to those who listen."""
-        outputs = outcome.outputs
-        if "classification" in outputs:
-            self._classification.publish(messages.classification(outputs["classification"], header.header))
-        for task, result in messages.dense(outputs, header.source_size).items():
-            if self._compressed[task].get_subscription_count():
-                self._compressed[task].publish(messages.compressed(task, result, header.header))
-            if self._raw[task].get_subscription_count():
-                self._raw[task].publish(messages.raw(task, result, header.header))
-        self.frames += 1
+    def publish(self, header: FrameHeader, task: str, output: np.ndarray, messages: ResultMessages) -> None:
+        """Publish one task's result of a frame, from its network's output; images only to those who listen."""
+        if task == "classification":
+            self._classification.publish(messages.classification(output, header.header))
+            return
+        compressed, raw = self._compressed[task], self._raw[task]
+        if not compressed.get_subscription_count() and not raw.get_subscription_count():
+            return
+        result = messages.dense(task, output, header.source_size)
+        if compressed.get_subscription_count():
+            compressed.publish(messages.compressed(task, result, header.header))
+        if raw.get_subscription_count():
+            raw.publish(messages.raw(task, result, header.header))
 
     def report(self, frame: Frame[FrameHeader], layers: int) -> None:
         """Tell the robot what arrived of a frame. To be called after its results are out."""
@@ -111,6 +113,7 @@ class RobotPort:
             missed=frame.missed,
         )
         self._report.publish(message)
+        self.frames += layers > 0
 
 
 def _microseconds(seconds: float) -> int:
