@@ -21,7 +21,7 @@ from nepi_ros.demo import system as names
 from nepi_ros.demo.evaluate import evaluate
 from nepi_ros.demo.frames import identify, open_frames, render_patrol
 from nepi_ros.demo.observer import assemble
-from nepi_ros.demo.play import play
+from nepi_ros.demo.play import Plan, play
 from nepi_ros.demo.report import Run, write_report
 from nepi_ros.demo.system import System, config_file
 from nepi_ros.errors import ConfigError, NepiError
@@ -74,11 +74,11 @@ def _run(arguments: argparse.Namespace) -> int:
     system = system.with_overrides(_overrides(arguments, bundle, tasks, frame_set.folder, len(frame_set)))
     deadline_ms = system.value(names.ENCODER, "deadline_ms")
     print(f"bundle {bundle.name}, {len(frame_set)} frames of {frame_set.folder}: starting the nodes", flush=True)
-    played = play(system, len(frame_set), tasks, deadline_ms, arguments.out / "logs")
+    plan = Plan(len(frame_set), tasks, rate_hz, deadline_ms)
+    played = play(system, plan, arguments.out / "logs")
     records = assemble(played.log, identify(frame_set.paths), wire_bytes)
     quality = evaluate(records, frame_set, bundle, tasks)
-    run = Run(system, bundle, frame_set, tasks, rate_hz, deadline_ms, played, records, quality, began)
-    summary = write_report(arguments.out, run)
+    summary = write_report(arguments.out, Run(system, bundle, frame_set, plan, played, records, quality, began))
     if not summary["frames_with_results"]:
         raise NepiError(f"no frame came back with the results of all tasks; see {arguments.out / 'logs'}")
     return 0

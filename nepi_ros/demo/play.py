@@ -24,7 +24,6 @@ from nepi_ros.demo.system import System
 from nepi_ros.errors import NepiError
 
 _READY_S = 60.0
-_STILL_S = 10.0
 _LINGER_S = 1.5
 
 
@@ -50,8 +49,27 @@ class Played:
     play_s: float
 
 
-def play(system: System, frames: int, tasks: tuple[str, ...], deadline_ms: float, logs: Path) -> Played:
-    """Start the nodes in a ROS domain of their own, wait for them, play `frames` frames, stop everything.
+@dataclass(frozen=True)
+class Plan:
+    """What is to be played. patience_s: so long nothing may happen before the camera is taken for broken."""
+
+    frames: int
+    tasks: tuple[str, ...]
+    rate_hz: float
+    deadline_ms: float
+
+    @property
+    def patience_s(self) -> float:
+        return max(10.0, 3 / self.rate_hz)
+
+    @property
+    def linger_s(self) -> float:
+        """After the last frame, so long results are waited for."""
+        return _LINGER_S + 2 * self.deadline_ms / 1e3
+
+
+def play(system: System, plan: Plan, logs: Path) -> Played:
+    """Start the nodes in a ROS domain of their own, wait for them, play the frames, stop everything.
 
     Raises NodeDiedError, NotReadyError or StalledError.
     """
@@ -61,11 +79,11 @@ def play(system: System, frames: int, tasks: tuple[str, ...], deadline_ms: float
         with Supervisor(logs, child_environment) as nodes, _ros() as context:
             for node in (*names.LIFECYCLE, names.LINK, names.CAMERA):
                 nodes.start(system.spec(node, may_finish=node == names.CAMERA))
-            with Observer(names.ROBOT, tasks, context) as observer:
-                Readiness(observer, names.LIFECYCLE, names.radio_topics(tasks)).wait(_READY_S, nodes.check)
+            with Observer(names.ROBOT, plan.tasks, context) as observer:
+                Readiness(observer, names.LIFECYCLE, names.radio_topics(plan.tasks)).wait(_READY_S, nodes.check)
                 ready, before = time.monotonic(), nodes.usage()
                 observer.watch_images()
-                _watch(observer, nodes, frames, deadline_ms)
+                _watch(observer, nodes, plan)
                 seconds = time.monotonic() - ready
                 loads = {name: _load(used, before.get(name), seconds) for name, used in nodes.usage().items()}
             return Played(observer.log, loads, ready - started, seconds)
@@ -83,13 +101,12 @@ def _ros() -> Iterator[Context]:
         rclpy.try_shutdown(context=context)
 
 
-def _watch(observer: Observer, nodes: Supervisor, frames: int, deadline_ms: float) -> None:
+def _watch(observer: Observer, nodes: Supervisor, plan: Plan) -> None:
     """Show the progress until all frames are played and their results are in, or cannot be expected any more."""
-    linger_s = _LINGER_S + 2 * deadline_ms / 1e3
     last_change = time.monotonic()
     sent = complete = 0
-    with progress_bar(total=frames, desc="playing") as progress:
-        while complete < frames:
+    with progress_bar(total=plan.frames, desc="playing") as progress:
+        while complete < plan.frames:
             time.sleep(0.1)
             nodes.check()
             nodes.usage()  # while they live: the camera ends before the others
@@ -97,13 +114,13 @@ def _watch(observer: Observer, nodes: Supervisor, frames: int, deadline_ms: floa
             if (now_sent, now_complete) != (sent, complete):
                 last_change = time.monotonic()
             progress.set_postfix_str(f"{now_complete} with all results", refresh=False)
-            progress.update(min(now_sent, frames) - progress.n)
+            progress.update(min(now_sent, plan.frames) - progress.n)
             sent, complete = now_sent, now_complete
             still_s = time.monotonic() - last_change
-            if still_s > linger_s and (sent >= frames or nodes.finished("image_source_node")):
+            if still_s > plan.linger_s and (sent >= plan.frames or nodes.finished("image_source_node")):
                 return
-            if still_s > _STILL_S:
-                raise StalledError(f"the camera stopped after {sent} of {frames} frames; see {nodes.logs}")
+            if still_s > plan.patience_s:
+                raise StalledError(f"the camera stopped after {sent} of {plan.frames} frames; see {nodes.logs}")
 
 
 def _load(used: Usage, before: Usage | None, seconds: float) -> Load:

@@ -15,13 +15,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 import nepi_ros
 from nepi_ros.bundle import Bundle
 from nepi_ros.datasets import FrameSet
 from nepi_ros.demo import system as names
 from nepi_ros.demo.film import write_film
 from nepi_ros.demo.pictures import choose, legend_for, write_overlay
-from nepi_ros.demo.play import Played
+from nepi_ros.demo.play import Plan, Played
 from nepi_ros.demo.progress import progress_bar
 from nepi_ros.demo.record import FrameRecord
 from nepi_ros.demo.summary import Quality, summarise, table
@@ -37,9 +40,7 @@ class Run:
     system: System
     bundle: Bundle
     frame_set: FrameSet
-    tasks: tuple[str, ...]
-    rate_hz: float
-    deadline_ms: float
+    plan: Plan
     played: Played
     records: Sequence[FrameRecord]
     quality: Quality
@@ -48,7 +49,7 @@ class Run:
 
 def write_report(out: Path, run: Run) -> Mapping[str, Any]:
     """Write everything into `out` and print the table; returns what is in summary.json."""
-    summary = summarise(run.records, run.tasks, run.deadline_ms, run.quality)
+    summary = summarise(run.records, run.plan.tasks, run.plan.deadline_ms, run.quality)
     write_pictures(out, run, summary)
     summary.update(_circumstances(run))
     _write_atomic(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
@@ -64,32 +65,33 @@ def write_pictures(out: Path, run: Run, summary: Mapping[str, Any]) -> None:
     if not known:
         return
     specs, jpeg = run.bundle.tasks, summary["jpeg_q90_bytes_mean"]
-    legend = legend_for(_title(run, summary), run.tasks, run.deadline_ms, specs, known, jpeg)
-    chosen = [known[place] for place in choose(known, run.tasks)]
+    legend = legend_for(_title(run, summary), run.plan.tasks, run.plan.deadline_ms, specs, known, jpeg)
+    chosen = [known[place] for place in choose(known, run.plan.tasks)]
     write_overlay(out / "overlay.png", [(_rgb(run, record), record) for record in chosen], legend)
     shown = progress_bar(known, desc="drawing the film", leave=False)
-    write_film(out / "overlay.mp4", ((_rgb(run, record), record) for record in shown), legend, run.rate_hz)
+    write_film(out / "overlay.mp4", ((_rgb(run, record), record) for record in shown), legend, run.plan.rate_hz)
 
 
 def write_frames(path: Path, run: Run) -> None:
     """One line per frame: what was sent for it, and when each result was there (empty: never)."""
     with path.open("w", newline="") as file:
         lines = csv.writer(file)
-        lines.writerow(["stamp_ns", "index", "layers", "epitome_bytes", "wire_bytes", *(f"{t}_ms" for t in run.tasks)])
+        columns = ["stamp_ns", "index", "layers", "epitome_bytes", "wire_bytes"]
+        lines.writerow([*columns, *(f"{task}_ms" for task in run.plan.tasks)])
         for r in run.records:
-            times = [f"{r.latency_ms[t]:.2f}" if t in r.latency_ms else "" for t in run.tasks]
+            times = [f"{r.latency_ms[t]:.2f}" if t in r.latency_ms else "" for t in run.plan.tasks]
             lines.writerow([r.stamp_ns, r.index, r.layers, r.epitome_bytes, r.wire_bytes, *times])
 
 
-def _rgb(run: Run, record: FrameRecord) -> Any:
-    return run.frame_set.load(record.index).rgb
+def _rgb(run: Run, record: FrameRecord) -> np.ndarray:
+    return cv2.imread(str(run.frame_set.paths[record.index]), cv2.IMREAD_COLOR)[..., ::-1]
 
 
 def _title(run: Run, summary: Mapping[str, Any]) -> str:
     link = _link(run.system)
     capacity = Path(link["up_trace"]).name if link["up_trace"] else f"{link['up_kbps']:,.0f} kbit/s"
-    in_time = f"{summary['deadline_hit_rate']:.1%} of frames within {run.deadline_ms:g} ms"
-    return f"{run.bundle.name}  ·  {capacity}  ·  {run.rate_hz:g} frames/s  ·  {in_time}"
+    in_time = f"{summary['deadline_hit_rate']:.1%} of frames within {run.plan.deadline_ms:g} ms"
+    return f"{run.bundle.name}  ·  {capacity}  ·  {run.plan.rate_hz:g} frames/s  ·  {in_time}"
 
 
 def _link(system: System) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def _circumstances(run: Run) -> dict[str, Any]:
     """With what, where and when."""
     return {
         "nodes": {name: asdict(load) for name, load in run.played.loads.items()},
-        "rate_hz": run.rate_hz,
+        "rate_hz": run.plan.rate_hz,
         "link": _link(run.system),
         "bundle": {"name": run.bundle.name, "id": f"{run.bundle.id:016x}"},
         "frames": {"folder": str(run.frame_set.folder), "layout": run.frame_set.layout},

@@ -99,18 +99,18 @@ def table(summary: Mapping) -> str:
 
 
 def _quality_lines(summary: Mapping) -> list[str]:
-    lines = [f"{'against':<16}{'truth':>26}{'(targets untouched)':>21}{'the target network':>32}"]
+    lines = [f"{'against truth':<27}{'results':>9}{'target network':>17}{'agreement of the two':>34}"]
     for task in summary["tasks"]:
         truth, target, agreement = (
             _share(summary[key].get(task)) for key in ("accuracy", "target_accuracy", "agreement")
         )
         metric, same = METRICS[task]
-        lines.append(f"{task:<16}{metric + truth:>26}{target:>21}{same + agreement:>32}")
+        lines.append(f"{task:<16}{metric:<11}{truth:>9}{target:>17}{same:>25}{agreement:>9}")
     return lines
 
 
 def _share(value: float | None) -> str:
-    return "      -" if value is None else f"{value:7.3f}"
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _boxed(rows: Sequence[tuple[str, str]], title: str) -> list[str]:
