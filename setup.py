@@ -7,6 +7,7 @@ instead, and what rosdep has no key for comes from BASE:
     pip install nepi_ros            # codec, link, tasks, scenes: no ROS, no torch
     pip install nepi_ros[ros]       # with ROS 2 Jazzy itself as wheels, where no ROS 2 is installed
     pip install nepi_ros[train]     # training
+    pip install nepi_ros[bench]     # comparison with JPEG and others
 """
 
 import re
@@ -67,18 +68,24 @@ ROS = [
     *pin("ninja", "1.13.2"),
 ]
 
+BENCH = [
+    *pin("matplotlib", "3.11.2", python310="3.10.9"),  # the bench's plots
+]
+
 EXTRAS = {
     "ros": ROS,
     "gpu": [
         # Takes the place of onnxruntime, which installs the same modules: `make gpu` swaps the two.
         *pin("onnxruntime-gpu[cuda,cudnn]", "1.31.1", python310="1.23.2"),
     ],
+    "bench": BENCH,
     "train": [
         *pin("torch", "2.13.0"),  # this version because a build for the CPU alone exists of it
         *pin("onnx", "1.23.2"),  # torch exports with it; bundles are checked with it
         *pin("onnxscript", "0.7.2"),  # torch's exporter
     ],
     "test": [
+        *BENCH,
         *pin("pytest", "9.2.0"),
         *pin("pytest-timeout", "2.4.0"),  # nodes in other processes must not keep a run waiting
         *pin("hypothesis", "6.170.15", python310="6.168.5"),  # damaged epitomes, by the hundred

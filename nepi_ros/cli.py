@@ -32,6 +32,7 @@ COMMANDS = {
         "nepi_ros.demo.main", "play a camera through encoder, thin link and edge, and report", "nepi_ros[ros]"
     ),
     "train": Command("nepi_ros.training.main", "train a bundle on a folder of frames", "nepi_ros[train]"),
+    "bench": Command("nepi_ros.bench.main", "measure epitomes beside what else one could send", "nepi_ros[bench]"),
     "inspect": Command("nepi_ros.commands.inspect", "show what is in a bundle or an epitome file"),
     "encode": Command("nepi_ros.commands.encode", "turn image files into epitome files"),
     "decode": Command("nepi_ros.commands.decode", "turn epitome files into results"),
@@ -81,8 +82,9 @@ def _load(name: str, command: Command) -> ModuleType:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("nepi_ros") and error.name != "nepi_ros.msg":
             raise
+        target = name if name in ("train", "bench") else "demo"
         raise NepiError(
-            f"{name} needs the Python module {error.name}. In a checkout: make {name if name == 'train' else 'demo'}; "
+            f"{name} needs the Python module {error.name}. In a checkout: make {target}; "
             f"elsewhere: pip install '{command.needs}'"
         ) from error
 

@@ -27,6 +27,7 @@ ROSDEP_KEYS = {
     "numpy": "python3-numpy", "opencv-python-headless": "python3-opencv", "onnxruntime": "python3-onnxruntime-pip",
     "PyYAML": "python3-yaml", "pillow": "python3-pil", "tqdm": "python3-tqdm", "trimesh": "python3-trimesh-pip",
     "pytest": "python3-pytest", "pytest-timeout": "python3-pytest-timeout", "hypothesis": "python3-hypothesis",
+    "matplotlib": "python3-matplotlib",
 }  # fmt: skip
 # Without a rosdep key: the build warns when they are missing. ruff is not needed to run the tests.
 PIP_ONLY = {"constriction", "av", "embreex", "ruff"}
@@ -40,6 +41,7 @@ FORBIDDEN = {
     "scenes": {"rclpy", "torch", "nodes", "codec", "link", "training", "bench", "demo"},
     "nodes": {"torch", "training", "bench", "demo"},
     "demo": {"torch", "training"},
+    "bench": {"rclpy", "torch", "nodes", "training"},
 }
 
 
@@ -118,7 +120,7 @@ def test_rosdep_knows_what_pip_installs() -> None:
 def test_every_import_is_declared() -> None:
     arguments = setup_arguments()
     extras = arguments["extras_require"]
-    for_pip = names_of(arguments["install_requires"]) | names_of(extras["ros"]) | names_of(extras["train"])
+    for_pip = names_of(arguments["install_requires"]).union(*(names_of(extras[e]) for e in ("ros", "train", "bench")))
     for_ros = manifest_dependencies()
     undeclared = []
     for module in foreign_imports(ROOT / "nepi_ros") - OPTIONAL:

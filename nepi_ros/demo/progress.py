@@ -11,6 +11,6 @@ from tqdm import tqdm
 
 
 def progress_bar(iterable: Iterable[Any] | None = None, **options: Any) -> tqdm:
-    """A bar over frames; in a log file a line every few seconds."""
+    """A bar over frames (or another `unit`); in a log file a line every few seconds."""
     interval = 0.2 if sys.stderr.isatty() else 5.0
-    return tqdm(iterable, unit="frame", mininterval=interval, **options)
+    return tqdm(iterable, mininterval=interval, **{"unit": "frame", **options})

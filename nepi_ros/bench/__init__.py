@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measuring bench: how good an epitome is beside everything one would pick instead, on real frames."""

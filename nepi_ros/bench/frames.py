@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frames of a bench run, checked: same frames, same input, same labels for every method."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nepi_ros.bundle import Bundle
+from nepi_ros.datasets import FrameSet, Sample
+from nepi_ros.errors import ConfigError
+from nepi_ros.letterbox import Letterbox
+from nepi_ros.measure import truth_of
+
+_ASPECT_TOLERANCE = 0.02
+_VIDEO_RUN = 5  # fewer consecutive numbers in a row may be chance
+_NUMBERED = re.compile(r"(.*?)(\d+)$")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A labelled frame as the networks take it: image uint8 [H, W, 3], letterboxed to the bundle's input size."""
+
+    sample: Sample
+    image: np.ndarray
+    box: Letterbox
+
+    @property
+    def name(self) -> str:
+        return self.sample.name
+
+    @property
+    def content(self) -> np.ndarray:
+        """The image without the letterbox's bars, uint8 [h, w, 3]: what a peer has to code."""
+        x, y, width, height = self.box.content
+        return np.ascontiguousarray(self.image[y : y + height, x : x + width])
+
+    def with_content(self, content: np.ndarray) -> np.ndarray:
+        """The network's input with another content: uint8 [H, W, 3]."""
+        x, y, width, height = self.box.content
+        image = self.image.copy()
+        image[y : y + height, x : x + width] = content
+        return image
+
+
+@dataclass(frozen=True, eq=False)
+class BenchFrames:
+    """Frames in order. `runs` are their places grouped into runs of consecutive video frames (or of one frame each).
+
+    `fingerprint` changes with any name, image or label.
+    """
+
+    folder: Path
+    frames: tuple[Frame, ...]
+    runs: tuple[tuple[int, ...], ...]
+    labelled: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def is_video(self) -> bool:
+        """Whether most frames follow one another at the camera's rate."""
+        return 2 * sum(len(run) for run in self.runs if len(run) >= _VIDEO_RUN) > len(self.frames)
+
+
+def load_frames(folder: Path, bundle: Bundle, limit: int = 0) -> BenchFrames:
+    """Read all frames of `folder`, or `limit` of them: the first of each run of a video, else spread over the set.
+
+    Raises ConfigError when there are no frames, no labels for any of the bundle's tasks, or labels that do not lie
+    over their frames.
+    """
+    found = FrameSet.open(folder)
+    _check_classes(found, bundle)
+    names = [entry.name for entry in found.entries]
+    chosen = _limited(consecutive(names), limit)
+    samples = [found.load(i) for i in chosen]
+    labelled = tuple(task for task in bundle.tasks if any(truth_of(sample, task) is not None for sample in samples))
+    if not labelled:
+        raise ConfigError(
+            f"{folder}: has no labels for {', '.join(bundle.tasks)}, the tasks of bundle {bundle.name}; "
+            "name a folder of labelled frames with --data (nepi_ros/datasets.py says how labels lie beside frames)"
+        )
+    frames = []
+    for sample in samples:
+        _check_labels(folder, sample)
+        box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)
+        frames.append(Frame(sample, box.apply(sample.rgb), box))
+    runs = consecutive([frame.name for frame in frames], [frame.box.content for frame in frames])
+    return BenchFrames(folder, tuple(frames), runs, labelled, _fingerprint(frames))
+
+
+def load_probes(folder: Path, bundle: Bundle, count: int) -> list[Frame]:
+    """`count` frames spread over a folder; labels play no part."""
+    found = FrameSet.open(folder)
+    places = np.unique(np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int))
+    probes = []
+    for sample in (found.load(int(i)) for i in places):
+        box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)
+        probes.append(Frame(sample, box.apply(sample.rgb), box))
+    return probes
+
+
+def consecutive(names: Sequence[str], kinds: Sequence[object] | None = None) -> tuple[tuple[int, ...], ...]:
+    """Places grouped into runs whose names count up by one (and whose `kinds` are equal).
+
+    >>> consecutive(["frame-007", "frame-008", "frame-050"])
+    ((0, 1), (2,))
+    """
+    runs: list[list[int]] = []
+    for place, name in enumerate(names):
+        before = _NUMBERED.match(names[place - 1]) if place else None
+        here = _NUMBERED.match(name)
+        follows = before and here and before[1] == here[1] and int(before[2]) + 1 == int(here[2])
+        if follows and (kinds is None or kinds[place - 1] == kinds[place]):
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return tuple(map(tuple, runs))
+
+
+def _limited(runs: Sequence[Sequence[int]], limit: int) -> list[int]:
+    everything = [i for run in runs for i in run]
+    if not 0 < limit < len(everything):
+        return everything
+    if max(map(len, runs)) >= _VIDEO_RUN:
+        count = min(len(runs), max(1, limit // _VIDEO_RUN))
+        picked = [runs[i] for i in np.linspace(0, len(runs) - 1, count).round().astype(int)]
+        each = -(-limit // len(picked))
+        return [i for run in picked for i in run[:each]][:limit]
+    return [everything[i] for i in np.linspace(0, len(everything) - 1, limit).round().astype(int)]
+
+
+def _check_classes(found: FrameSet, bundle: Bundle) -> None:
+    spec = bundle.tasks.get("classification")
+    if spec and found.class_names and found.class_names != spec.classes:
+        raise ConfigError(
+            f"{found.folder}: has the classes {', '.join(found.class_names)}, bundle {bundle.name} has "
+            f"{', '.join(spec.classes)}; name the frames that belong to the bundle with --data"
+        )
+
+
+def _check_labels(folder: Path, sample: Sample) -> None:
+    height, width = sample.rgb.shape[:2]
+    for kind, labels in (("segmentation", sample.segmentation), ("depth", sample.depth)):
+        if labels is None:
+            continue
+        if labels.ndim != 2 or abs(labels.shape[1] * height / (labels.shape[0] * width) - 1) > _ASPECT_TOLERANCE:
+            size = " x ".join(map(str, labels.shape[1::-1])) + (" with colours" if labels.ndim > 2 else "")
+            raise ConfigError(
+                f"{folder}: frame {sample.name} is {width} x {height}, its {kind} "
+                f"labels are {size}; labels must have one channel and the frame's proportions"
+            )
+
+
+def _fingerprint(frames: Sequence[Frame]) -> str:
+    digest = hashlib.sha256()
+    for frame in frames:
+        digest.update(frame.name.encode())
+        for array in (frame.sample.rgb, frame.sample.segmentation, frame.sample.depth):
+            if array is not None:
+                digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        digest.update(repr(frame.sample.place).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the target networks make of a decoded image, as counts per frame that add up over any frames."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from nepi_ros.bench.frames import Frame
+from nepi_ros.bundle import Bundle
+from nepi_ros.codec import TargetNetworks, untouched
+from nepi_ros.codec.sessions import Network
+from nepi_ros.errors import ConfigError
+from nepi_ros.measure import result_over_source, result_size, truth_of
+from nepi_ros.tasks import REGISTRY, Meter
+
+AGREEMENT = "agreement"
+ACCURACY = "accuracy"
+TARGETS = ("plain", "robust")
+
+Counts = dict[str, dict[str, np.ndarray]]
+"""Of one frame: task -> measure -> counts [D]. Measures are AGREEMENT, ACCURACY and the names of Task.errors."""
+
+
+def meters_of(bundle: Bundle) -> dict[str, dict[str, Callable[[], Meter]]]:
+    """Makers of meters: task -> measure -> function that makes an empty one."""
+    made: dict[str, dict[str, Callable[[], Meter]]] = {}
+    for task, spec in bundle.tasks.items():
+        entry = REGISTRY[task]
+        factories = {AGREEMENT: entry.agreement, ACCURACY: entry.accuracy, **entry.errors}
+        made[task] = {name: (lambda make=make, spec=spec: make(spec)) for name, make in factories.items()}
+    return made
+
+
+class RobustNetworks(TargetNetworks):
+    """The same networks as a bundle's, trained with JPEG among their augmentations: the bundle's folder `robust`."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        width, height = bundle.input_size
+        self._networks = {}
+        for task in bundle.tasks:
+            output, shape = bundle.output_of(task)
+            source, result = ("image", np.float32, (3, height, width)), (output, np.float32, shape)
+            self._networks[task] = Network(network_file(bundle, task, "robust"), source, result)
+
+
+def network_file(bundle: Bundle, task: str, targets: str) -> Path:
+    """The ONNX file of a task's target network, plain or robust."""
+    folder = bundle.path if targets == "plain" else bundle.path / "robust"
+    return folder / bundle.tasks[task].network
+
+
+def networks_id(bundle: Bundle, targets: str) -> str:
+    """Identifies the target networks. Raises ConfigError when the bundle has no such set."""
+    digest = hashlib.sha256()
+    for task in bundle.tasks:
+        file = network_file(bundle, task, targets)
+        if not file.is_file():
+            raise ConfigError(f"{file}: bundle {bundle.name} has no {targets} targets; run with --targets plain")
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class Judge:
+    """Compares results on decoded images with labels and with the results on the untouched frames."""
+
+    def __init__(self, bundle: Bundle, targets: str = "plain") -> None:
+        self.networks = TargetNetworks(bundle, tuple(bundle.tasks)) if targets == "plain" else RobustNetworks(bundle)
+        self._specs = bundle.tasks
+        self._meters = meters_of(bundle)
+        self._wanted: dict[int, dict[str, np.ndarray]] = {}
+
+    def counts(self, frame: Frame, image: np.ndarray | None) -> Counts:
+        """Counts of one frame for its decoded image float32 [3, H, W] (None: the frame as it is)."""
+        wanted = self._wanted.get(id(frame))
+        if wanted is None:
+            wanted = self._wanted[id(frame)] = self.results(frame, untouched(frame.image[None])[0])
+        got = wanted if image is None else self.results(frame, image)
+        return {task: self._count(task, got[task], wanted[task], truth_of(frame.sample, task)) for task in got}
+
+    def results(self, frame: Frame, image: np.ndarray) -> dict[str, np.ndarray]:
+        """The tasks' results on an image float32 [3, H, W], over the frame's source."""
+        outputs: Mapping[str, np.ndarray] = self.networks.run(image[None])
+        made = {}
+        for task, spec in self._specs.items():
+            size = result_size(truth_of(frame.sample, task), frame.box)
+            made[task] = result_over_source(REGISTRY[task], outputs[task][0], size, spec, frame.box)
+        return made
+
+    def _count(self, task: str, got: np.ndarray, wanted: np.ndarray, truth: np.ndarray | None) -> dict[str, np.ndarray]:
+        counts = {}
+        for name, make in self._meters[task].items():
+            meter, other = make(), wanted if name == AGREEMENT else truth
+            if other is not None:
+                meter.add(got, other)
+            counts[name] = meter.counts
+        return counts

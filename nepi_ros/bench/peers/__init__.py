@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The methods that are compared. A method is a class with the contract of `base.Peer` and a line in `make_peers`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from nepi_ros.bench.peers.base import Coded, Peer, Setting
+from nepi_ros.bench.peers.epitome import EpitomePeer, MissingPeer, task_blind
+from nepi_ros.bench.peers.grace import Grace, Tables
+from nepi_ros.bench.peers.stills import Avif, Jpeg, JpegDownscaled, WebP
+from nepi_ros.bundle import Bundle
+
+__all__ = ["PEERS", "VIDEO", "Coded", "Peer", "Setting", "make_peers"]
+
+STILLS = ("jpeg", "jpeg_downscaled", "webp", "avif", "hevc_intra", "grace", "task_blind")
+VIDEO = ("h264", "hevc", "av1")
+PEERS = ("epitome", *STILLS, *VIDEO)
+"""All methods, in the order in which they are shown."""
+
+
+def make_peers(
+    names: Iterable[str], bundle: Bundle, blind: Path | None, tables: Tables, is_video: bool, no_tables: str = ""
+) -> dict[str, Peer]:
+    """The named methods, those that cannot run included (`problem` says why). `no_tables`: why GRACE has none."""
+    makers: dict[str, Callable[[], Peer]] = {
+        "epitome": lambda: EpitomePeer("epitome", bundle, bundle),
+        "jpeg": Jpeg,
+        "jpeg_downscaled": JpegDownscaled,
+        "webp": WebP,
+        "avif": Avif,
+        "grace": lambda: Grace(tables, no_tables),
+        "task_blind": lambda: task_blind(blind, bundle),
+    }
+    return {
+        name: makers[name]() if name in makers else _video(name, is_video or name not in VIDEO) for name in names
+    }
+
+
+def _video(name: str, possible: bool) -> Peer:
+    if not possible:
+        return MissingPeer(name, "these frames are no video: it needs runs of consecutively numbered frames")
+    try:
+        from nepi_ros.bench.peers.video import VideoPeer
+    except ImportError as error:
+        return MissingPeer(name, f"the Python module {error.name} is missing: pip install av")
+    return VideoPeer(name)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a method of coding frames is to the bench."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from nepi_ros.bench.frames import Frame
+from nepi_ros.bench.wire import image_wire
+from nepi_ros.codec import untouched
+
+Setting = dict[str, Any]
+"""One point of a method's range, as it goes into results.json: names and JSON values."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A frame coded and decoded: bytes of the code, bytes on the wire, image float32 [3, H, W], about 0 to 1."""
+
+    size: int
+    wire: int
+    image: np.ndarray
+
+
+class Peer(Protocol):
+    """A method. `version` changes when its figures may change. `video` methods take a run of frames at once."""
+
+    name: str
+    version: str
+    video: bool
+
+    def problem(self) -> str | None:
+        """Why this method cannot run here; None when it can."""
+        ...
+
+    def settings(self) -> list[Setting]:
+        """The method's whole range, coarsest first."""
+        ...
+
+    def code(self, run: Sequence[Frame], setting: Setting) -> Iterator[Coded]:
+        """Code and decode consecutive frames."""
+        ...
+
+
+class PixelPeer:
+    """A method that codes pictures: the letterbox's bars are not sent."""
+
+    name = ""
+    version = "1"
+    video = False
+
+    def problem(self) -> str | None:
+        return None
+
+    def code(self, run: Sequence[Frame], setting: Setting) -> Iterator[Coded]:
+        contents = (frame.content for frame in run)
+        for frame, (size, content) in zip(run, self.transcode(contents, setting), strict=True):
+            image = untouched(frame.with_content(content)[None])[0]
+            yield Coded(size, image_wire(size, self.name), image)
+
+    def transcode(self, pictures: Iterator[np.ndarray], setting: Setting) -> Iterator[tuple[int, np.ndarray]]:
+        """Bytes and decoded picture of each picture, uint8 [h, w, 3] RGB."""
+        raise NotImplementedError
+
+
+def thinned(values: Sequence[Any], count: int) -> list[Any]:
+    """At most `count` of the values, spread evenly, both ends among them (0: all).
+
+    >>> thinned(range(9), 3)
+    [0, 4, 8]
+    """
+    if not 0 < count < len(values):
+        return list(values)
+    return [values[int(i)] for i in np.linspace(0, len(values) - 1, count).round()]

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Epitomes themselves: every prefix of a bundle's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nepi_ros.bench.frames import Frame
+from nepi_ros.bench.peers.base import Coded, Setting
+from nepi_ros.bench.wire import epitome_wire
+from nepi_ros.bundle import Bundle
+from nepi_ros.codec import Decoder, Encoder, packed_size
+from nepi_ros.errors import ConfigError
+
+
+class EpitomePeer:
+    """A bundle's codec. `coder` is the bundle itself, or another one with the same input size (task_blind)."""
+
+    video = False
+
+    def __init__(self, name: str, coder: Bundle, judged: Bundle) -> None:
+        if coder.input_size != judged.input_size:
+            raise ConfigError(
+                f"{coder.path}: its input is {' x '.join(map(str, coder.input_size))}, that of bundle {judged.name} "
+                f"{' x '.join(map(str, judged.input_size))}; both must code the same frames"
+            )
+        self.name, self.version = name, f"{coder.id:016x}"
+        self._bundle = coder
+        self._codec: tuple[Encoder, Decoder] | None = None
+
+    def problem(self) -> str | None:
+        return None
+
+    def settings(self) -> list[Setting]:
+        return [{"layers": count + 1} for count in range(len(self._bundle.layers))]
+
+    def code(self, run: Sequence[Frame], setting: Setting) -> Iterator[Coded]:
+        if self._codec is None:
+            self._codec = Encoder(self._bundle), Decoder(self._bundle)
+        encoder, decoder = self._codec
+        for frame in run:
+            streams = encoder.encode(frame.image, setting["layers"]).streams
+            yield Coded(packed_size(streams), epitome_wire(streams), decoder.decode([streams])[0])
+
+
+class MissingPeer:
+    """A method that cannot run here, and why."""
+
+    version, video = "", False
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self._why = name, why
+
+    def problem(self) -> str | None:
+        return self._why
+
+    def settings(self) -> list[Setting]:
+        return []
+
+    def code(self, run: Sequence[Frame], setting: Setting) -> Iterator[Coded]:
+        raise RuntimeError(self._why)
+
+
+def task_blind(folder: Path | None, judged: Bundle) -> EpitomePeer | MissingPeer:
+    """The task-blind autoencoder, from the bundle in `folder`."""
+    if folder is None:
+        return MissingPeer("task_blind", "no task-blind bundle; name one with --task-blind")
+    return EpitomePeer("task_blind", Bundle.load(folder), judged)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a coded frame costs on the wire as ROS 2 messages, without ROS: message sizes in CDR, then nepi_ros.link.wire.
+
+A peer's frame is one sensor_msgs/CompressedImage; an epitome is one Epitome, or several when it exceeds a packet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nepi_ros.codec import packed_size, split
+from nepi_ros.link.wire import single_packet, wire_bytes
+
+FRAME_ID = "camera"
+_ENCAPSULATION = 4
+# The fields of Epitome after its header, in bytes: sequence, bundle_id, task_mask, width, height, first_layer,
+# layer_count, frame_layers, handover_ns, checksum, length of data.
+_EPITOME = (4, 8, 1, 2, 2, 1, 1, 1, 8, 4, 4)
+
+
+def image_wire(size: int, format_: str) -> int:
+    """Bytes on the wire of a CompressedImage with `size` bytes of data."""
+    end = _string(_header(), format_)
+    return wire_bytes(_ENCAPSULATION + _fields(end, (4,)) + size)
+
+
+def epitome_envelope() -> int:
+    """Serialised bytes of an Epitome without data."""
+    return _ENCAPSULATION + _fields(_header(), _EPITOME)
+
+
+def epitome_wire(streams: Sequence[bytes]) -> int:
+    """Bytes on the wire of a frame's layers, split into messages as the encoder node does it."""
+    envelope = epitome_envelope()
+    groups = split(streams, 0, single_packet() - envelope)
+    return sum(wire_bytes(envelope + packed_size(group)) for _, group in groups)
+
+
+def _header() -> int:
+    return _string(8, FRAME_ID)
+
+
+def _string(position: int, text: str) -> int:
+    return _fields(position, (4,)) + len(text.encode()) + 1
+
+
+def _fields(position: int, sizes: Sequence[int]) -> int:
+    """Where fields of so many bytes each end, every one aligned to its own size."""
+    for size in sizes:
+        position = -(-position // size) * size + size
+    return position
