@@ -34,7 +34,6 @@ BASE = [
     *pin("av", "18.1.0", python310="17.1.0"),  # plays video files; writes the demo's film
     *pin("pillow", "13.0.0", python310="12.3.0"),  # draws the demo's pictures; brings its own typeface
     *pin("tqdm", "4.70.1"),  # progress bars
-    *pin("trimesh", "5.2.0"),  # geometry of the built-in scenes
     *pin("embreex", "4.4.0.post1"),  # casts the scenes' rays
 ]
 

@@ -25,7 +25,7 @@ MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
 DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "PyYAML", "PIL": "pillow", "cv_bridge": "cv-bridge"}
 ROSDEP_KEYS = {
     "numpy": "python3-numpy", "opencv-python-headless": "python3-opencv", "onnxruntime": "python3-onnxruntime-pip",
-    "PyYAML": "python3-yaml", "pillow": "python3-pil", "tqdm": "python3-tqdm", "trimesh": "python3-trimesh-pip",
+    "PyYAML": "python3-yaml", "pillow": "python3-pil", "tqdm": "python3-tqdm",
     "pytest": "python3-pytest", "pytest-timeout": "python3-pytest-timeout", "hypothesis": "python3-hypothesis",
     "matplotlib": "python3-matplotlib",
 }  # fmt: skip
