@@ -117,14 +117,14 @@ def test_a_stopped_run_goes_on(tmp_path: Path, bundle: Bundle, data: Path, monke
     monkeypatch.setattr(runner.Bench, "point", stop)
     assert bench(bundle, data, tmp_path, peers=("jpeg",)) == 130
     assert bench(bundle, data, tmp_path, peers=("jpeg",)) == 0
-    assert len(calls) == 1 + 3 + 3 + 1  # untouched, two methods of three points each, the one that was stopped
+    assert len(calls) == 1 + 3 + 2 * 3 + 1  # untouched, epitome, JPEG with both subsamplings, the one that was stopped
 
 
 def test_other_frames_are_other_points(tmp_path: Path, bundle: Bundle, data: Path) -> None:
     assert bench(bundle, data, tmp_path, peers=("jpeg",)) == 0
     assert bench(bundle, data, tmp_path, "--frames", "3", peers=("jpeg",)) == 0
     assert results(tmp_path)["run"]["frames"] == 3
-    assert len(list((tmp_path / "points/plain/jpeg").iterdir())) == 6
+    assert len(list((tmp_path / "points/plain/jpeg").iterdir())) == 2 * 2 * 3
 
 
 def test_processes_measure_the_same_as_one(tmp_path: Path, finished: Path, bundle: Bundle, data: Path) -> None:

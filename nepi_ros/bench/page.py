@@ -120,8 +120,9 @@ def _notes(results: Mapping[str, Any]) -> str:
     return (
         "<h2>How it was measured</h2><ul>"
         f"{missing}"
-        "<li>A method's curve takes, for every number of bytes, its best setting; between two of its points it is "
-        "linear over the logarithm of bytes, and it ends with them.</li>"
+        "<li>A curve is swept over one setting; more bytes never count as worse. Between two points it is linear over "
+        "the logarithm of bytes, and it ends with them. Of a method with several curves (chroma subsampling, scale, "
+        "tables) the best one counts.</li>"
         f"<li>Intervals: {run['confidence']:.0%} of {run['resamples']:,} resamples of the frames, the target's "
         "accuracy resampled with them. &ldquo;Never&rdquo;: that end of the interval is not reached.</li>"
         "<li>JPEG: the smaller of baseline and progressive, with optimised Huffman tables. Video: one packet per "

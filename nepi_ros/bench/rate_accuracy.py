@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     probes = "folder of training frames with which GRACE probes the networks (default: train beside --data)"
     parser.add_argument("--probes", type=Path, metavar="DIR", help=probes)
     parser.add_argument("--frames", type=int, default=0, metavar="N", help="measure on N frames (default: all)")
-    steps = "points of each method (default: its whole range)"
+    steps = "points of each curve of a method (default: its whole range)"
     parser.add_argument("--points", type=int, default=0, metavar="N", help=steps)
     workers = "processes that measure (default: one for each core)"
     parser.add_argument("--workers", type=int, default=_cores(), metavar="N", help=workers)

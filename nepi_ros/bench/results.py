@@ -16,6 +16,7 @@ import numpy as np
 import nepi_ros
 from nepi_ros.bench.curves import CONFIDENCE, RESAMPLES, bytes_at, frontier, interval, resampling
 from nepi_ros.bench.judge import ACCURACY, AGREEMENT, meters_of
+from nepi_ros.bench.peers.base import families
 from nepi_ros.bench.points import Point
 from nepi_ros.bench.runner import Measured
 from nepi_ros.tasks import REGISTRY
@@ -66,9 +67,14 @@ class Figures:
     def at_threshold(self, method: str, task: str, by: str, drop: float, counted: str) -> np.ndarray:
         """Bytes [1 + resamples] of a method where the metric is `drop` (relative) below that on untouched frames."""
         threshold = self.metric(self.measured.untouched, task, by) * (1 - drop)
-        points = self.points(method)
-        if not points:
+        curves = families(self.points(method), lambda point: point.setting)
+        if not curves:
             return np.full(len(threshold), np.nan)
+        return np.min([self._curve_at(points, task, by, threshold, counted) for points in curves], axis=0)
+
+    def _curve_at(
+        self, points: Sequence[Point], task: str, by: str, threshold: np.ndarray, counted: str
+    ) -> np.ndarray:
         sizes = np.stack([self.sizes(point, counted) for point in points], axis=-1)
         metrics = np.stack([self.metric(point, task, by) for point in points], axis=-1)
         return bytes_at(sizes, metrics, threshold)

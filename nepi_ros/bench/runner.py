@@ -108,9 +108,9 @@ def measure(setup: Setup, workers: int) -> Measured:
     store = PointStore(setup.out / "points" / setup.targets)
     plan = _Plan(bench, store)
     jobs = plan.first()
-    with _Pool(bench, workers) as pool, progress_bar(desc="measuring", unit="point", total=len(jobs)) as bar:
-        later = plan.fitted_at_most()
-        bar.total += later
+    later = plan.fitted_at_most()
+    total = len(jobs) + later
+    with _Pool(bench, workers) as pool, progress_bar(desc="measuring", unit="point", total=total) as bar:
         for _ in pool.run(jobs):
             bar.update()
         jobs = plan.fitted()

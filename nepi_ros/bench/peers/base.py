@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -67,12 +67,37 @@ class PixelPeer:
         raise NotImplementedError
 
 
-def thinned(values: Sequence[Any], count: int) -> list[Any]:
-    """At most `count` of the values, spread evenly, both ends among them (0: all).
+SWEPT = ("quality", "bound", "layers", "qp", "crf")
+"""What methods are swept over. Settings that differ in nothing else are one family: one curve."""
 
-    >>> thinned(range(9), 3)
+T = TypeVar("T")
+
+
+def family(setting: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """What a setting has in common with the others of its curve.
+
+    >>> family({"quality": 30, "subsampling": "4:2:0"})
+    (('subsampling', '4:2:0'),)
+    """
+    return tuple((name, value) for name, value in setting.items() if name not in SWEPT)
+
+
+def families(items: Iterable[T], setting_of: Callable[[T], Mapping[str, Any]]) -> list[list[T]]:
+    """Items with settings, grouped into curves."""
+    groups: dict[tuple[tuple[str, Any], ...], list[T]] = {}
+    for item in items:
+        groups.setdefault(family(setting_of(item)), []).append(item)
+    return list(groups.values())
+
+
+def thinned(settings: Sequence[Setting], count: int) -> list[Setting]:
+    """At most `count` settings of each family, spread evenly, both ends among them (0: all).
+
+    >>> [setting["qp"] for setting in thinned([{"qp": qp} for qp in range(9)], 3)]
     [0, 4, 8]
     """
-    if not 0 < count < len(values):
-        return list(values)
-    return [values[int(i)] for i in np.linspace(0, len(values) - 1, count).round()]
+    kept: list[Setting] = []
+    for group in families(settings, lambda setting: setting):
+        few = 0 < count < len(group)
+        kept += [group[int(i)] for i in np.linspace(0, len(group) - 1, count).round()] if few else group
+    return kept
