@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 DONE := $(VENV)/.done
 CONFIG ?= models/patrol/train.yaml
 TESTS ?=
+DATA := ../shared/data
 # What may be said to the demo, as in: make demo FRAMES=folder BUNDLE=models/kitchen
 DEMO_OPTIONS := FRAMES:frames-dir BUNDLE:bundle COUNT:frames TASKS:tasks RATE:rate DEADLINE_MS:deadline-ms \
   CAPACITY_KBPS:capacity-kbps TRACE:trace SEED:seed OUT:out
@@ -22,7 +23,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test train lint gpu clean
+.PHONY: help demo test train bench lint gpu clean
 
 help:
 	@echo "make demo    play a camera through encoder, thin link and edge; report in out/demo"
@@ -30,6 +31,7 @@ help:
 	@echo "             COUNT, TASKS, RATE, DEADLINE_MS, CAPACITY_KBPS, TRACE, SEED, OUT: see nepi demo --help"
 	@echo "make test    run the tests; TESTS='test/test_cli.py -k help' runs some"
 	@echo "make train   train a bundle; CONFIG=$(CONFIG)"
+	@echo "make bench   compare the bundles with JPEG and others on DATA=$(DATA); report in out/bench"
 	@echo "make lint    check the style of the source"
 	@echo "make gpu     let the edge compute on an NVIDIA GPU"
 	@echo "make clean   remove everything that was made here, .venv included"
@@ -43,7 +45,7 @@ clean:
 ifneq ($(and $(ROS_DISTRO),$(AMENT_PREFIX_PATH)),)
 
 # The wheels of PyPI and an installed ROS 2 must not be mixed in one process.
-demo test train lint gpu:
+demo test train bench lint gpu:
 	@echo "nepi_ros: ROS 2 $(ROS_DISTRO) is active in this shell, so the wheels from PyPI stay out of it. In your workspace:" >&2
 	@echo "  rosdep install --from-paths src --ignore-src -y && colcon build --packages-select nepi_ros" >&2
 	@echo "  source install/setup.bash" >&2
@@ -64,6 +66,10 @@ test: $(DONE)/messages $(DONE)/test
 train: $(DONE)/messages $(DONE)/test
 	$(call say,training $(CONFIG))
 	@$(BIN)/nepi train $(CONFIG) $(ARGS)
+
+bench: $(DONE)/messages $(DONE)/bench
+	$(call say,measuring (finished points are kept in out/bench and not measured again))
+	@tools/bench.sh $(BIN)/nepi "$(DATA)" out/bench
 
 lint: $(DONE)/test
 	$(call say,checking the style)
@@ -92,6 +98,11 @@ $(DONE)/base: setup.py $(DONE)/venv
 $(DONE)/test: setup.py $(DONE)/base
 	$(call say,installing what training and tests need (torch is large))
 	@$(PIP_INSTALL) --editable '.[ros,train,test]'
+	@touch $@
+
+$(DONE)/bench: setup.py $(DONE)/base
+	$(call say,installing what the bench needs)
+	@$(PIP_INSTALL) --editable '.[ros,bench]'
 	@touch $@
 
 $(DONE)/messages: $(wildcard msg/*.msg) CMakeLists.txt package.xml tools/wheel_prefix.py $(DONE)/base

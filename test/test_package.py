@@ -205,7 +205,7 @@ def test_installed_package_has_modules_and_messages(installed: Path) -> None:
     assert result.stdout.startswith(str(python / "nepi_ros/__init__.py"))
 
 
-@pytest.mark.parametrize("target", ["demo", "test"])
+@pytest.mark.parametrize("target", ["demo", "test", "bench"])
 def test_make_leaves_an_installed_ros_alone(target: str) -> None:
     environment = {**os.environ, "ROS_DISTRO": "jazzy", "AMENT_PREFIX_PATH": "/opt/ros/jazzy"}
     result = subprocess.run(["make", target], cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -91,3 +91,27 @@ def test_missing_compiler_is_named() -> None:
     result = subprocess.run([TOOLS / "find_compiler.sh"], env=environment, capture_output=True, text=True)
     assert result.returncode == 1
     assert "no-such-compiler" in result.stderr and "apt install g++" in result.stderr
+
+
+def bench(folder: Path, nepi: str) -> subprocess.CompletedProcess:
+    command = [TOOLS / "bench.sh", pretender(folder / "nepi", nepi), folder / "data", folder / "out"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_bench_measures_the_bundles_that_have_frames(tmp_path: Path) -> None:
+    for name in ("kitchen", "camvid", "camvid-task-blind", "patrol"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "bundle.json").touch()
+    (tmp_path / "models/kitchen/robust").mkdir()
+    assert "nothing to measure" in bench(tmp_path, "exit 0").stderr
+    for name in ("kitchen", "camvid"):
+        (tmp_path / "data" / name / "val").mkdir(parents=True)
+
+    said = bench(tmp_path, 'echo "$@"').stdout.splitlines()
+    lines = [line for line in said if line.startswith("bench rate-accuracy")]
+    assert len(lines) == 2
+    assert lines[0].endswith("--task-blind models/camvid-task-blind") and "--targets" not in lines[0]
+    assert lines[1].endswith("--targets both") and "--bundle models/kitchen" in lines[1]
+
+    failing = bench(tmp_path, "exit 2")
+    assert failing.returncode == 2 and failing.stdout.count("measuring") == 2

@@ -50,13 +50,13 @@ def page(
 
 
 def _headline(task: str, row: Mapping[str, Any], results: Mapping[str, Any], plots: Mapping[str, Any]) -> str:
-    title = headline_title(task, row)
+    title = headline_title(task, row)[len(task) + 2 :]
     main = next(iter(plots))
     lines = "".join(
         _line(cell, words={5}, ours=cell[0] == LABELS["epitome"]) for cell in cells(row, results["problems"])
     )
     return (
-        f"<h2>{escape(task)}</h2><p>{escape(title[len(task) + 2 :].capitalize())}.</p>"
+        f"<h2>{escape(task)}</h2><p>{escape(title[0].upper() + title[1:])}.</p>"
         f"<table>{_line(HEADER, tag='th')}{lines}</table>"
         f'<img class="plot" src="{escape(plots[main][task])}" alt="{escape(task)}: accuracy over bytes">'
     )

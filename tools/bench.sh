@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Measures every bundle in models/ for which there are labelled frames: tools/bench.sh NEPI DATA OUT
+# What is measured already is not measured again. DATA/NAME/val belongs to models/NAME; models/NAME-task-blind, and
+# target networks in models/NAME/robust, take part where they are.
+set -eu
+nepi=$1 data=$2 out=$3
+sets=""
+for bundle in models/*/bundle.json; do
+  name=$(basename "$(dirname "$bundle")")
+  [ -d "$data/$name/val" ] && sets="$sets $name"
+done
+if [ -z "$sets" ]; then
+  echo "nepi_ros: nothing to measure: no folder NAME/val in $data for a bundle NAME in models;" \
+    "name your frames with: nepi bench rate-accuracy --bundle ... --data ..." >&2
+  exit 2
+fi
+failed=0
+for name in $sets; do
+  echo "nepi_ros: measuring $name (results in $out/$name)"
+  set -- --bundle "models/$name" --data "$data/$name/val" --out "$out/$name"
+  [ -d "models/$name/robust" ] && set -- "$@" --targets both
+  [ -f "models/$name-task-blind/bundle.json" ] && set -- "$@" --task-blind "models/$name-task-blind"
+  "$nepi" bench rate-accuracy "$@" || failed=$?
+done
+exit $failed
