@@ -14,7 +14,7 @@ from PIL import Image
 from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.judge import Judge
 from nepi_ros.bench.points import point_key, write_whole
-from nepi_ros.bench.runner import Bench
+from nepi_ros.bench.workbench import Bench
 from nepi_ros.codec import untouched
 from nepi_ros.demo.canvas import depth_colours, segmentation_overlay
 from nepi_ros.tasks import REGISTRY, TaskSpec
@@ -51,11 +51,11 @@ def headline_settings(results: Mapping[str, Any], targets: str, task: str) -> di
 
 
 def make_examples(
-    bench: Bench, settings: Mapping[str, Mapping[str, Any]], tables: Any, count: int = 3
+    bench: Bench, targets: str, settings: Mapping[str, Mapping[str, Any]], tables: Any, count: int = 3
 ) -> list[list[Example]]:
     """Code `count` frames of the set with each method's setting; one list for each frame, "untouched" first."""
     places = sorted(set(np.linspace(0, len(bench.frames.frames) - 1, count + 2).round().astype(int)[1:-1].tolist()))
-    artist = _Artist(bench)
+    artist = _Artist(bench, targets)
     peers = bench.peers(settings, tables)
     rows = []
     for place in places:
@@ -76,10 +76,10 @@ def _code(bench: Bench, peer: Any, setting: Mapping[str, Any], place: int) -> tu
 
 
 class _Artist:
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, targets: str) -> None:
         self._out = bench.setup.out
         self._specs = bench.bundle.tasks
-        self._judge: Judge = bench.judge
+        self._judge: Judge = bench.judge(targets)
         self._frames_id = bench.frames.fingerprint
 
     def draw(self, method: str, frame: Frame, setting: Mapping[str, Any], size: int, image: np.ndarray) -> Example:

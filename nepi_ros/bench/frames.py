@@ -6,8 +6,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,10 @@ _NUMBERED = re.compile(r"(.*?)(\d+)$")
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A labelled frame as the networks take it: image uint8 [H, W, 3], letterboxed to the bundle's input size."""
+    """A labelled frame as the networks take it: image uint8 [H, W, 3], letterboxed to the bundle's input size.
+
+    The sample's rgb is that image too.
+    """
 
     sample: Sample
     image: np.ndarray
@@ -77,31 +81,26 @@ def load_frames(folder: Path, bundle: Bundle, limit: int = 0) -> BenchFrames:
     _check_classes(found, bundle)
     names = [entry.name for entry in found.entries]
     chosen = _limited(consecutive(names), limit)
-    samples = [found.load(i) for i in chosen]
-    labelled = tuple(task for task in bundle.tasks if any(truth_of(sample, task) is not None for sample in samples))
+    frames, digest = [], hashlib.sha256()
+    for sample in (found.load(i) for i in chosen):
+        _check_labels(folder, sample)
+        _add_to(digest, sample)
+        frames.append(_letterboxed(sample, bundle))
+    labelled = tuple(task for task in bundle.tasks if any(truth_of(f.sample, task) is not None for f in frames))
     if not labelled:
         raise ConfigError(
             f"{folder}: has no labels for {', '.join(bundle.tasks)}, the tasks of bundle {bundle.name}; "
             "name a folder of labelled frames with --data (nepi_ros/datasets.py says how labels lie beside frames)"
         )
-    frames = []
-    for sample in samples:
-        _check_labels(folder, sample)
-        box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)
-        frames.append(Frame(sample, box.apply(sample.rgb), box))
     runs = consecutive([frame.name for frame in frames], [frame.box.content for frame in frames])
-    return BenchFrames(folder, tuple(frames), runs, labelled, _fingerprint(frames))
+    return BenchFrames(folder, tuple(frames), runs, labelled, digest.hexdigest()[:16])
 
 
 def load_probes(folder: Path, bundle: Bundle, count: int) -> list[Frame]:
     """`count` frames spread over a folder; labels play no part."""
     found = FrameSet.open(folder)
     places = np.unique(np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int))
-    probes = []
-    for sample in (found.load(int(i)) for i in places):
-        box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)
-        probes.append(Frame(sample, box.apply(sample.rgb), box))
-    return probes
+    return [_letterboxed(found.load(int(i)), bundle) for i in places]
 
 
 def consecutive(names: Sequence[str], kinds: Sequence[object] | None = None) -> tuple[tuple[int, ...], ...]:
@@ -156,12 +155,14 @@ def _check_labels(folder: Path, sample: Sample) -> None:
             )
 
 
-def _fingerprint(frames: Sequence[Frame]) -> str:
-    digest = hashlib.sha256()
-    for frame in frames:
-        digest.update(frame.name.encode())
-        for array in (frame.sample.rgb, frame.sample.segmentation, frame.sample.depth):
-            if array is not None:
-                digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-        digest.update(repr(frame.sample.place).encode())
-    return digest.hexdigest()[:16]
+def _letterboxed(sample: Sample, bundle: Bundle) -> Frame:
+    box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)
+    image = box.apply(sample.rgb)
+    return Frame(replace(sample, rgb=image), image, box)  # the source is no longer needed, and it is large
+
+
+def _add_to(digest: Any, sample: Sample) -> None:
+    for array in (sample.rgb, sample.segmentation, sample.depth):
+        if array is not None:
+            digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    digest.update(repr((sample.name, sample.place)).encode())

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from nepi_ros.bench.examples import headline_settings, make_examples
-from nepi_ros.bench.judge import TARGETS, networks_id
+from nepi_ros.bench.judge import TARGETS
 from nepi_ros.bench.page import page
 from nepi_ros.bench.peers import PEERS
 from nepi_ros.bench.plots import write_plots
 from nepi_ros.bench.points import write_whole
 from nepi_ros.bench.results import results
-from nepi_ros.bench.runner import Measured, Setup, measure
+from nepi_ros.bench.runner import Measured, measure
 from nepi_ros.bench.table import headline_text
-from nepi_ros.bundle import Bundle, resolve_bundle
+from nepi_ros.bench.workbench import Setup
+from nepi_ros.bundle import resolve_bundle
 from nepi_ros.datasets import FrameSet
 from nepi_ros.errors import ConfigError
 
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", required=True, type=Path, help="folder for results.json, plots and index.html")
     chosen = f"methods to measure (default: all): {', '.join(PEERS)}"
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, metavar="METHOD", help=chosen)
-    kinds = "networks that judge: the bundle's, those in its folder robust, or one after the other (default: plain)"
+    kinds = "networks that judge: the bundle's own, those in its folder robust, or both (default: plain)"
     parser.add_argument("--targets", choices=(*TARGETS, "both"), default="plain", help=kinds)
     parser.add_argument("--task-blind", type=Path, metavar="BUNDLE", help="bundle of a task-blind autoencoder")
     probes = "folder of training frames with which GRACE probes the networks (default: train beside --data)"
@@ -47,11 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Measure what is not measured yet, write everything into the folder, print the headline."""
-    targets = TARGETS if arguments.targets == "both" else (arguments.targets,)
-    setups = {one: _setup(arguments, one) for one in targets}
-    for one in targets:  # before the first hour rather than after it
-        networks_id(Bundle.load(setups[one].bundle), one)
-    measured = {one: measure(setup, max(1, arguments.workers)) for one, setup in setups.items()}
+    measured = measure(_setup(arguments), max(1, arguments.workers))
     found = write_report(arguments.out, measured)
     print(headline_text(found))
     for method, why in found["problems"].items():
@@ -69,12 +66,12 @@ def write_report(out: Path, measured: Mapping[str, Measured]) -> dict[str, Any]:
     examples = []
     if found["headline"]:
         chosen = headline_settings(found, main_targets, next(iter(found["headline"])))
-        examples = make_examples(main_run.bench, chosen, main_run.tables)
+        examples = make_examples(main_run.bench, main_targets, chosen, main_run.tables)
     write_whole(out / "index.html", page(found, plots, examples).encode())
     return found
 
 
-def _setup(arguments: argparse.Namespace, targets: str) -> Setup:
+def _setup(arguments: argparse.Namespace) -> Setup:
     if min(arguments.frames, arguments.points) < 0:
         raise ConfigError("--frames and --points must not be negative")
     FrameSet.open(arguments.data)
@@ -84,7 +81,7 @@ def _setup(arguments: argparse.Namespace, targets: str) -> Setup:
         data=arguments.data,
         out=arguments.out,
         peers=peers,
-        targets=targets,
+        targets=TARGETS if arguments.targets == "both" else (arguments.targets,),
         blind=resolve_bundle(arguments.task_blind) if arguments.task_blind else None,
         probes=_probes(arguments),
         limit=arguments.frames,

@@ -66,10 +66,9 @@ CODECS = {
 class VideoPeer(PixelPeer):
     """A run of frames through a video codec."""
 
-    version = av.__version__
-
     def __init__(self, name: str) -> None:
         self.name, self._codec = name, CODECS[name]
+        self.version = f"{av.__version__} {self._codec.options} {self._codec.parameters}"
         self.video = name != "hevc_intra"
 
     def problem(self) -> str | None:
