@@ -18,7 +18,7 @@ from tqdm import tqdm
 from nepi_ros.datasets import IGNORED, FrameSet, Sample
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.scenes import Patrol
-from nepi_ros.scenes.export import export
+from nepi_ros.scenes.export import export, read_places
 from nepi_ros.training.config import AugmentConfig, ScenesConfig, TrainConfig
 
 # Labels are kept at half the input's size: as fine as the loss needs.
@@ -55,6 +55,8 @@ class FrameFolders:
 
 def _render(seed: int, scenes: ScenesConfig, size: tuple[int, int], runs: Path) -> Path:
     folder = runs / "scenes" / f"{size[0]}x{size[1]}-{scenes.frames}-by-{scenes.step}-seed-{seed}"
+    if len(read_places(folder / "places.csv")) == scenes.frames:
+        return folder
     indices = range(0, scenes.frames * scenes.step, scenes.step)
     export(Patrol(*size, seed=seed), folder, tqdm(indices, desc=f"rendering building {seed}", unit="frame"))
     return folder

@@ -50,6 +50,13 @@ def _divergence(output: Tensor, target: Tensor) -> Tensor:
     return (torch.softmax(target, dim=1) * difference).sum(1).mean()
 
 
+def _soft_divergence(output: Tensor, target: Tensor) -> Tensor:
+    """Divergence at a temperature (Hinton et al., 2015): a network that is sure of almost every training frame still
+    tells by its other logits what it looks at, and so what must survive in frames of which it is not sure."""
+    temperature = 4.0
+    return temperature**2 * _divergence(output.float() / temperature, target.float() / temperature)
+
+
 def _log_ratio(output: Tensor, target: Tensor) -> Tensor:
     return 5.0 * (output.float().clamp(min=1e-3).log() - target.float().clamp(min=1e-3).log()).abs().mean()
 
@@ -59,5 +66,5 @@ def _log_ratio(output: Tensor, target: Tensor) -> Tensor:
 FROM_TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "segmentation": _divergence,
     "depth": _log_ratio,
-    "classification": _divergence,
+    "classification": _soft_divergence,
 }
