@@ -100,7 +100,7 @@ class TestPictures:
         assert choose([], TASKS) == []
 
     def test_depth_range_without_depth(self) -> None:
-        assert depth_range([FrameRecord(0)]) == (0.0, 1.0)
+        assert depth_range([FrameRecord(0)]) == (0.1, 1.0)
 
     @pytest.mark.parametrize("tasks", [TASKS, ("depth",), ("classification",)])
     def test_overlay_decodes(self, tmp_path: Path, tasks: tuple[str, ...]) -> None:

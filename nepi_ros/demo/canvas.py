@@ -49,9 +49,12 @@ def segmentation_overlay(rgb: np.ndarray, labels: np.ndarray, palette: np.ndarra
 
 
 def depth_colours(depth: np.ndarray, near_m: float, far_m: float) -> np.ndarray:
-    """Metres as colours, warm for near and cool for far; unknown depth is dark. float32 [h, w] -> uint8 [h, w, 3]."""
+    """Metres as colours, warm for near and cool for far; unknown depth is dark. float32 [h, w] -> uint8 [h, w, 3].
+
+    The scale is logarithmic, so that what is near shows its shape too. 0 < near_m < far_m.
+    """
     known = np.isfinite(depth) & (depth > 0)
-    scaled = np.clip((far_m - np.where(known, depth, far_m)) / max(far_m - near_m, 1e-6), 0, 1)
+    scaled = np.clip(np.log(far_m / np.where(known, depth, far_m)) / np.log(far_m / near_m), 0, 1)
     # The ends of the map are nearly black; its middle nine tenths keep their distance from "unknown".
     colours = cv2.applyColorMap((15 + scaled * 230).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1].copy()
     colours[~known] = _UNKNOWN_DEPTH
@@ -131,6 +134,6 @@ def depth_legend(canvas: Canvas, x: int, y: int, width: int, near_m: float, far_
     labels = f"{near_m:.1f} m", f"{far_m:.1f} m"
     x += int(canvas.text(x, y + size / 2, labels[0], size - 1, MUTED, "lm")) + 8
     end = x + width
-    ramp = np.broadcast_to(np.linspace(near_m, far_m, width, dtype=np.float32), (size, width))
-    canvas.image(x, y, depth_colours(np.maximum(ramp, 1e-3), near_m, far_m))
+    ramp = np.broadcast_to(np.geomspace(near_m, far_m, width, dtype=np.float32), (size, width))
+    canvas.image(x, y, depth_colours(ramp, near_m, far_m))
     canvas.text(end + 8, y + size / 2, labels[1], size - 1, MUTED, "lm")

@@ -17,7 +17,7 @@ from nepi_ros.demo.record import FrameRecord
 from nepi_ros.tasks import TaskSpec
 
 COLUMNS = 6
-_PANEL_WIDTH, _GAP, _GUTTER, _TOP, _CARD, _FOOT = 320, 12, 136, 92, 118, 58
+_PANEL_WIDTH, _GAP, _GUTTER, _TOP, _CARD, _FOOT = 320, 12, 150, 92, 118, 58
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Legend:
 
 
 def depth_range(frames: Sequence[FrameRecord]) -> tuple[float, float]:
-    """Metres between which 98 % of all received depth lies; (0, 1) without any."""
+    """Metres, above 0, between which 98 % of all received depth lies; (0.1, 1) without any."""
     maps = [f.results["depth"][::4, ::4] for f in frames if "depth" in f.results]
     known = np.concatenate([m[np.isfinite(m) & (m > 0)] for m in maps]) if maps else np.empty(0)
     if not known.size:
-        return 0.0, 1.0
+        return 0.1, 1.0
     near, far = np.percentile(known, (1, 99))
-    return float(near), float(max(far, near + 0.1))
+    return float(near), float(max(far, 1.1 * near))
 
 
 def choose(frames: Sequence[FrameRecord], tasks: tuple[str, ...], count: int = COLUMNS) -> list[int]:
