@@ -11,6 +11,8 @@ import pytest
 
 from nepi_ros.demo.domain import environment, isolated_domain
 
+# Tests publish camera images and wait for what becomes of each one; with Fast DDS's own settings some would be lost.
+_CAMERA_PROFILES = Path(__file__).resolve().parent.parent / "config" / "fastdds_camera.xml"
 _DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -18,6 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Put the whole run, and every process it starts, into a ROS domain that nobody else uses, on this machine only."""
     stack = ExitStack()
     stack.enter_context(environment(stack.enter_context(isolated_domain())))
+    stack.enter_context(environment({"FASTRTPS_DEFAULT_PROFILES_FILE": str(_CAMERA_PROFILES)}))
     config.add_cleanup(stack.close)
 
 

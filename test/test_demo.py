@@ -220,7 +220,7 @@ class TestDemo:
             process.send_signal(signal.SIGINT if how == "interrupted" else signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == {"interrupted": 130, "terminated": 143, "a node dies": 1}[how]
-        assert all(gone(pid) for pid in nodes)
+        wait_for(lambda: all(gone(pid) for pid in nodes), 5)
         if how == "a node dies":
             assert "nepi demo: edge_node was ended by SIGKILL" in errors and "bundle tiny" in errors
 

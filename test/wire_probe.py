@@ -91,6 +91,7 @@ def main() -> None:
         RMW_IMPLEMENTATION="rmw_fastrtps_cpp",
         FASTDDS_BUILTIN_TRANSPORTS="UDPv4",
     )
+    os.environ.pop("FASTRTPS_DEFAULT_PROFILES_FILE", None)  # its transports would take precedence
     listener = subprocess.Popen([sys.executable, __file__, "listen"], stdin=subprocess.PIPE)
     try:
         print(json.dumps(measure()))
