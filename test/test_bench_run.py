@@ -21,9 +21,10 @@ from nepi_ros import cli
 from nepi_ros.bench import runner
 from nepi_ros.bench.frames import consecutive, load_frames
 from nepi_ros.bench.peers import PEERS, stills
-from nepi_ros.bench.points import PointStore, write_whole
+from nepi_ros.bench.points import PointStore
 from nepi_ros.bundle import Bundle
 from nepi_ros.errors import ConfigError
+from nepi_ros.files import write_atomic
 
 QUICK = ("epitome", "jpeg", "grace", "h264")
 
@@ -197,7 +198,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(ConfigError, match="disk is full.*what is measured is kept"):
-        write_whole(tmp_path / "a" / "point.json", b"{}")
+        write_atomic(tmp_path / "a" / "point.json", b"{}")
     assert not list((tmp_path / "a").iterdir())
 
 

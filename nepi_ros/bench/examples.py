@@ -13,10 +13,11 @@ from PIL import Image
 
 from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.judge import Judge
-from nepi_ros.bench.points import point_key, write_whole
+from nepi_ros.bench.points import point_key
 from nepi_ros.bench.workbench import Bench
 from nepi_ros.codec import untouched
 from nepi_ros.demo.canvas import depth_colours, segmentation_overlay
+from nepi_ros.files import write_atomic
 from nepi_ros.tasks import REGISTRY, TaskSpec
 
 FOLDER = "examples"
@@ -99,7 +100,7 @@ class _Artist:
     def _write(self, name: str, rgb: np.ndarray) -> str:
         file = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(rgb)).save(file, "JPEG", quality=_QUALITY)
-        write_whole(self._out / FOLDER / f"{name}.jpg", file.getvalue())
+        write_atomic(self._out / FOLDER / f"{name}.jpg", file.getvalue())
         return f"{FOLDER}/{name}.jpg"
 
 

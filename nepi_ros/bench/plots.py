@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from nepi_ros.bench.points import write_whole
 from nepi_ros.bench.table import LABELS
+from nepi_ros.files import write_atomic
 from nepi_ros.tasks import REGISTRY
 
 COLOURS = {
@@ -42,7 +42,7 @@ def write_plots(out: Path, results: Mapping[str, Any]) -> dict[str, dict[str, st
         for task in curves["untouched"]:
             by = "accuracy" if "accuracy" in curves["untouched"][task] else "agreement"
             name = f"{task}.{_FORMAT}" if targets == "plain" else f"{task}-{targets}.{_FORMAT}"
-            write_whole(out / name, plot(results, targets, task, by))
+            write_atomic(out / name, plot(results, targets, task, by))
             names[targets][task] = name
     return names
 

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ import numpy as np
 
 from nepi_ros.bench.judge import Counts
 from nepi_ros.bench.peers import Setting
-from nepi_ros.errors import ConfigError
+from nepi_ros.files import write_atomic
 
 _FORMAT = 1
 
@@ -93,27 +91,11 @@ class PointStore:
 
     def save_json(self, name: str, data: dict[str, Any]) -> None:
         """Write a file so that it is there as a whole or not at all. Raises ConfigError when the disk is full."""
-        write_whole(self.folder / name, json.dumps(data, separators=(",", ":")).encode())
+        write_atomic(self.folder / name, json.dumps(data, separators=(",", ":")).encode())
 
     def _name(self, method: str, setting: Setting, key: str) -> str:
         words = "-".join(f"{name}-{value}" for name, value in setting.items())
         return f"{method}/{re.sub(r'[^A-Za-z0-9.-]+', '', words) or 'whole'}-{key[:6]}.json"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file atomically. Raises ConfigError, naming the folder, when that cannot be done."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ConfigError(
-                f"{path.parent}: the disk is full; make room and run the same command again: what is measured is kept"
-            ) from error
-        raise ConfigError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from error
 
 
 def _listed(counts: np.ndarray) -> list:

@@ -15,7 +15,6 @@ from nepi_ros.bench.judge import TARGETS
 from nepi_ros.bench.page import page
 from nepi_ros.bench.peers import PEERS
 from nepi_ros.bench.plots import write_plots
-from nepi_ros.bench.points import write_whole
 from nepi_ros.bench.results import results
 from nepi_ros.bench.runner import Measured, measure
 from nepi_ros.bench.table import headline_text
@@ -23,6 +22,7 @@ from nepi_ros.bench.workbench import Setup
 from nepi_ros.bundle import resolve_bundle
 from nepi_ros.datasets import FrameSet
 from nepi_ros.errors import ConfigError
+from nepi_ros.files import write_atomic
 
 SUMMARY = "measure bytes and accuracy of epitomes, JPEG, WebP, AVIF, HEVC, GRACE and others on labelled frames"
 
@@ -61,13 +61,13 @@ def write_report(out: Path, measured: Mapping[str, Measured]) -> dict[str, Any]:
     """Write results.json, plots, example pictures and index.html; returns what is in results.json."""
     main_targets, main_run = next(iter(measured.items()))
     found = results(measured, main_run.bench.setup.peers)
-    write_whole(out / "results.json", (json.dumps(found, indent=1) + "\n").encode())
+    write_atomic(out / "results.json", (json.dumps(found, indent=1) + "\n").encode())
     plots = write_plots(out, found)
     examples = []
     if found["headline"]:
         chosen = headline_settings(found, main_targets, next(iter(found["headline"])))
         examples = make_examples(main_run.bench, main_targets, chosen, main_run.tables)
-    write_whole(out / "index.html", page(found, plots, examples).encode())
+    write_atomic(out / "index.html", page(found, plots, examples).encode())
     return found
 
 

@@ -4,21 +4,17 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
-import nepi_ros
 from nepi_ros.bench.curves import CONFIDENCE, RESAMPLES, bytes_at, frontier, interval, resampling
 from nepi_ros.bench.judge import ACCURACY, AGREEMENT, meters_of
 from nepi_ros.bench.peers.base import families
 from nepi_ros.bench.points import Point
 from nepi_ros.bench.runner import Measured
+from nepi_ros.provenance import provenance
 from nepi_ros.tasks import REGISTRY
 
 SCHEMA = 1
@@ -26,8 +22,6 @@ OURS = "epitome"
 HEADLINE_DROP = 0.01
 DROPS = (0.005, 0.01, 0.03)
 COUNTED = ("payload", "wire")
-_PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "pillow", "av", "constriction")
-
 
 class Figures:
     """Bytes and metrics of a run's points, for the set and its resamples alike (row 0 is the set itself)."""
@@ -216,20 +210,8 @@ def _run(measured: Mapping[str, Measured], main: str) -> dict[str, Any]:
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
         "measuring_seconds": round(sum(p.seconds for m in measured.values() for ps in m.points.values() for p in ps)),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+        **provenance(),
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {"nepi_ros": nepi_ros.__version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue  # an installed ROS 2 is no pip package
-    return found
 
 
 def _number(value: float) -> float | None:

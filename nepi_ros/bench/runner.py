@@ -17,8 +17,8 @@ from nepi_ros.bench.plan import Job, Plan
 from nepi_ros.bench.points import Point
 from nepi_ros.bench.workbench import UNTOUCHED, Bench, Setup
 from nepi_ros.bundle import Bundle
-from nepi_ros.demo.progress import progress_bar
 from nepi_ros.errors import NepiError
+from nepi_ros.progress import progress_bar
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,11 @@ import numpy as np
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec.networks import TargetNetworks, untouched
 from nepi_ros.datasets import FrameSet, Sample
-from nepi_ros.demo.progress import progress_bar
 from nepi_ros.demo.record import FrameRecord, Result
 from nepi_ros.demo.summary import Quality
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.nodes.results import over_source
+from nepi_ros.progress import progress_bar
 from nepi_ros.tasks import REGISTRY
 
 JPEG_QUALITY = 90

@@ -14,7 +14,7 @@ import cv2
 
 from nepi_ros.datasets import FrameSet
 from nepi_ros.demo.observer import fingerprint
-from nepi_ros.demo.progress import progress_bar
+from nepi_ros.progress import progress_bar
 
 PATROL_RATE_HZ = 30.0
 # In building 0, twenty seconds from here lead from the storage room through the corridor into the office.

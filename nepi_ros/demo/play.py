@@ -18,10 +18,10 @@ from nepi_ros.demo import system as names
 from nepi_ros.demo.domain import environment, isolated_domain
 from nepi_ros.demo.observer import Log, Observer
 from nepi_ros.demo.processes import Supervisor, Usage, single_threaded
-from nepi_ros.demo.progress import progress_bar
 from nepi_ros.demo.readiness import Readiness
 from nepi_ros.demo.system import System
 from nepi_ros.errors import NepiError
+from nepi_ros.progress import progress_bar
 
 _READY_S = 60.0
 _LINGER_S = 1.5

@@ -5,32 +5,27 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-import nepi_ros
 from nepi_ros.bundle import Bundle
 from nepi_ros.datasets import FrameSet
 from nepi_ros.demo import system as names
 from nepi_ros.demo.film import write_film
 from nepi_ros.demo.pictures import choose, legend_for, write_overlay
 from nepi_ros.demo.play import Plan, Played
-from nepi_ros.demo.progress import progress_bar
 from nepi_ros.demo.record import FrameRecord
 from nepi_ros.demo.summary import Quality, summarise, table
 from nepi_ros.demo.system import System
-
-_PACKAGES = ("ros-rclpy", "ros-fastrtps", "onnxruntime", "numpy", "opencv-python-headless", "constriction")
+from nepi_ros.files import write_atomic
+from nepi_ros.progress import progress_bar
+from nepi_ros.provenance import provenance
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ def write_report(out: Path, run: Run) -> Mapping[str, Any]:
     summary = summarise(run.records, run.plan.tasks, run.plan.deadline_ms, run.quality)
     write_pictures(out, run, summary)
     summary.update(_circumstances(run))
-    _write_atomic(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    write_atomic(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     write_frames(out / "frames.csv", run)
     print(table(summary))
     print(f"\nin {out}: summary.json, frames.csv, overlay.png, overlay.mp4, logs/")
@@ -106,28 +101,10 @@ def _circumstances(run: Run) -> dict[str, Any]:
         "link": _link(run.system),
         "bundle": {"name": run.bundle.name, "id": f"{run.bundle.id:016x}"},
         "frames": {"folder": str(run.frame_set.folder), "layout": run.frame_set.layout},
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+        **provenance(),
         "seconds": {
             "nodes_ready": round(run.played.ready_s, 1),
             "play": round(run.played.play_s, 1),
             "all": round(time.monotonic() - run.began, 1),
         },
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {"nepi_ros": nepi_ros.__version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue  # an installed ROS 2 is no pip package
-    return found
-
-
-def _write_atomic(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text, "utf-8")
-    part.replace(path)

@@ -4,7 +4,6 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,18 +11,12 @@ import cv2
 import numpy as np
 
 from nepi_ros.errors import ConfigError
+from nepi_ros.files import write_atomic
 from nepi_ros.scenes.labels import CLASSES, PALETTE, PLACES
 from nepi_ros.scenes.patrol import Patrol, SceneFrame
 
 QUALITY = 98
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Writes a file so that it is there whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
 
 
 def _encode(extension: str, image: np.ndarray, options: tuple[int, ...] = ()) -> bytes:
