@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from nepi_ros.errors import ConfigError
 from nepi_ros.files import write_atomic
@@ -16,13 +17,19 @@ from nepi_ros.scenes.labels import CLASSES, PALETTE, PLACES
 from nepi_ros.scenes.patrol import Patrol, SceneFrame
 
 QUALITY = 98
-JPEG = (cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 
 
-def _encode(extension: str, image: np.ndarray, options: tuple[int, ...] = ()) -> bytes:
-    done, data = cv2.imencode(extension, image, options)
+def _jpeg(rgb: np.ndarray) -> bytes:
+    # Pillow, because OpenCV before 4.7, as ROS 2 Jazzy has it, cannot be told to keep colour at full resolution.
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "JPEG", quality=QUALITY, subsampling="4:4:4")
+    return file.getvalue()
+
+
+def _png(image: np.ndarray) -> bytes:
+    done, data = cv2.imencode(".png", image)
     if not done:
-        raise ConfigError(f"cannot encode a {extension} picture of shape {image.shape}")
+        raise ConfigError(f"cannot encode a PNG of shape {image.shape}")
     return data.tobytes()
 
 
@@ -34,9 +41,9 @@ def depth_millimetres(depth: np.ndarray) -> np.ndarray:
 def write_frame(folder: Path, index: int, frame: SceneFrame) -> None:
     """The three pictures of one frame; the colour picture comes last, so that it marks the frame as complete."""
     stem = f"frame-{index:06d}"
-    write_atomic(folder / f"{stem}.depth.png", _encode(".png", depth_millimetres(frame.depth)))
-    write_atomic(folder / f"{stem}.segmentation.png", _encode(".png", frame.segmentation))
-    write_atomic(folder / f"{stem}.color.jpg", _encode(".jpg", frame.rgb[..., ::-1], JPEG))
+    write_atomic(folder / f"{stem}.depth.png", _png(depth_millimetres(frame.depth)))
+    write_atomic(folder / f"{stem}.segmentation.png", _png(frame.segmentation))
+    write_atomic(folder / f"{stem}.color.jpg", _jpeg(frame.rgb))
 
 
 def describe(patrol: Patrol) -> dict:
