@@ -67,8 +67,11 @@ ROS = [
     *pin("ninja", "1.13.2"),
 ]
 
+ONNX = pin("onnx", "1.23.2")  # torch exports with it; bundles are checked with it; the bench counts with it
+
 BENCH = [
     *pin("matplotlib", "3.11.2", python310="3.10.9"),  # the bench's plots
+    *ONNX,
 ]
 
 EXTRAS = {
@@ -80,7 +83,7 @@ EXTRAS = {
     "bench": BENCH,
     "train": [
         *pin("torch", "2.13.0"),  # this version because a build for the CPU alone exists of it
-        *pin("onnx", "1.23.2"),  # torch exports with it; bundles are checked with it
+        *ONNX,
         *pin("onnxscript", "0.7.2"),  # torch's exporter
     ],
     "test": [

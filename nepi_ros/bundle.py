@@ -4,12 +4,13 @@
 Files in the folder that bundle.json does not list (a README, training logs) are never read and do no harm.
 """
 
+import contextlib
 import datetime
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,22 +171,37 @@ def write_bundle(path: str | Path, metadata: Mapping[str, Any], files: Mapping[s
     """Make the bundle folder `path` from `metadata` (as in bundle.json) and `files` (name to content or source).
 
     `format`, `files`, `id` and a missing `created` are filled in. The bundle is verified before it takes the
-    place of a former bundle at `path`; any other folder there is left alone. Returns the loaded bundle.
+    place of a former bundle at `path`, or joins the files it is made from. What else lies there stays; a folder that
+    has nothing to do with bundles is left alone. Returns the loaded bundle.
     Raises BundleError when the metadata or files make no bundle.
     """
     path = Path(path)
-    if path.exists() and not (path / METADATA).is_file() and (not path.is_dir() or any(path.iterdir())):
-        raise BundleError(f"{path}: exists and is no bundle; give another path or remove it")
+    others = _others(path, files)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         _fill(draft, metadata, files)
         Bundle.load(draft)
+        for other in others:
+            (shutil.copytree if other.is_dir() else shutil.copy2)(other, draft / other.name)
         os.chmod(draft, 0o755)  # mkdtemp makes it private; bundles are installed for everybody
         _take_place(draft, path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return Bundle.load(path)
+
+
+def _others(path: Path, files: Iterable[str]) -> list[Path]:
+    """What lies at `path` that is of neither the former bundle nor the new one."""
+    if not path.exists():
+        return []
+    there = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    if not path.is_dir() or (there and METADATA not in there and not there & set(files)):
+        raise BundleError(f"{path}: exists and is no bundle; give another path or remove it")
+    known = {METADATA, *files}
+    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):  # damaged: then all of it stays
+        known |= set(json.loads((path / METADATA).read_text("utf-8"))["files"])
+    return [path / name for name in sorted(there - known)]
 
 
 def _fill(draft: Path, metadata: Mapping[str, Any], files: Mapping[str, bytes | Path]) -> None:

@@ -29,8 +29,9 @@ ROSDEP_KEYS = {
     "pytest": "python3-pytest", "pytest-timeout": "python3-pytest-timeout", "hypothesis": "python3-hypothesis",
     "matplotlib": "python3-matplotlib",
 }  # fmt: skip
-# Without a rosdep key: the build warns when they are missing. ruff is not needed to run the tests.
-PIP_ONLY = {"constriction", "av", "embreex", "ruff"}
+# Without a rosdep key: the build warns when they are missing. ruff is not needed to run the tests; those that need
+# onnx say so when it is not there.
+PIP_ONLY = {"constriction", "av", "embreex", "onnx", "ruff"}
 # Not installed by any list: whoever needs it is told its name.
 OPTIONAL = {"onnx2torch"}
 # What the rooms may not import. Each line is one promise of the design.

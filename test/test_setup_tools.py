@@ -113,5 +113,15 @@ def test_bench_measures_the_bundles_that_have_frames(tmp_path: Path) -> None:
     assert lines[0].endswith("--task-blind models/camvid-task-blind") and "--targets" not in lines[0]
     assert lines[1].endswith("--targets both") and "--bundle models/kitchen" in lines[1]
 
+    timed = [line for line in said if line.startswith("bench codec")]
+    assert len(timed) == 1 and timed[0].count("--bundle") == timed[0].count("--data") == 2
+
     failing = bench(tmp_path, "exit 2")
     assert failing.returncode == 2 and failing.stdout.count("measuring") == 2
+
+    (tmp_path / "out/codec").mkdir(parents=True)
+    (tmp_path / "out/codec/results.json").touch()
+    assert "bench codec" not in bench(tmp_path, 'echo "$@"').stdout
+    later = (tmp_path / "out/codec/results.json").stat().st_mtime + 10
+    os.utime(tmp_path / "models/kitchen/bundle.json", (later, later))
+    assert "bench codec" in bench(tmp_path, 'echo "$@"').stdout

@@ -15,13 +15,15 @@ from nepi_ros.bundle import Bundle  # noqa: E402
 from nepi_ros.codec import Decoder, Encoder, TargetNetworks  # noqa: E402
 from nepi_ros.datasets import FrameSet  # noqa: E402
 from nepi_ros.errors import ConfigError  # noqa: E402
-from nepi_ros.training.codec import Codec, Prior, RateControl, random_prefixes  # noqa: E402
+from nepi_ros.training.codec import Codec, Prior, RateControl, random_prefixes, train_codec  # noqa: E402
 from nepi_ros.training.config import AugmentConfig, CodecConfig, StageConfig, TrainConfig  # noqa: E402
 from nepi_ros.training.data import Frames  # noqa: E402
+from nepi_ros.training.degrade import degraded  # noqa: E402
 from nepi_ros.training.export import export_target  # noqa: E402
 from nepi_ros.training.loop import Stage, learning_rate  # noqa: E402
-from nepi_ros.training.main import train  # noqa: E402
-from nepi_ros.training.targets import build_target, fuse_batch_norm, round_weights  # noqa: E402
+from nepi_ros.training.losses import segmentation_from_labels  # noqa: E402
+from nepi_ros.training.main import train, train_targets  # noqa: E402
+from nepi_ros.training.targets import build_target, fuse_batch_norm, load_network, round_weights  # noqa: E402
 
 STAGE = {"steps": 4, "batch": 2, "rate": 0.001}
 CONFIG = {
@@ -111,6 +113,16 @@ def test_a_run_that_stopped_goes_on_to_the_same_weights(tmp_path):
     assert torch.equal(fit(tmp_path / "stopped", None), whole)
 
 
+def test_the_average_of_a_short_run_has_left_the_untrained_weights(tmp_path):
+    torch.manual_seed(0)
+    stage = Stage("line", tmp_path, torch.nn.Linear(1, 1), StageConfig(steps=100, batch=1, rate=0.1))
+    began = stage.module.weight.detach().clone()
+    stage.run(lambda step: ((stage.module.weight - 3).square().sum(), {}))
+    last = torch.load(stage.file, weights_only=True)["module"]["weight"]
+    assert (last - began).abs() > 1
+    assert (stage.module.weight - last).abs() < 0.1 * (last - began).abs()
+
+
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
     config = StageConfig(steps=1, batch=1)
     Stage("s", tmp_path, torch.nn.Linear(3, 1), config)._save()
@@ -120,16 +132,16 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
 
 def test_batches_depend_on_seed_and_step_alone(frames):
     torch.manual_seed(1)
-    one = frames.batch(4, 7, 3, AugmentConfig(colour=0.0))
+    one = frames.batch(StageConfig(batch=4), 7, 3, AugmentConfig(colour=0.0))
     torch.manual_seed(1)
-    same = frames.batch(4, 7, 3, AugmentConfig(colour=0.0))
-    other = frames.batch(4, 7, 4, AugmentConfig(colour=0.0))
+    same = frames.batch(StageConfig(batch=4), 7, 3, AugmentConfig(colour=0.0))
+    other = frames.batch(StageConfig(batch=4), 7, 4, AugmentConfig(colour=0.0))
     assert torch.equal(one.image, same.image) and torch.equal(one.segmentation, same.segmentation)
     assert not torch.equal(one.image, other.image)
 
 
 def test_augmentation_moves_labels_with_the_image(frames):
-    batch = frames.batch(8, 0, 0, AugmentConfig(zoom=1.5, turn_deg=8.0, mirror=True, colour=0.0))
+    batch = frames.batch(StageConfig(batch=8), 0, 0, AugmentConfig(zoom=1.5, turn_deg=8.0, mirror=True, colour=0.0))
     red = torch.nn.functional.avg_pool2d(batch.image, 2).mean(1)
     known = batch.segmentation != 255
     for image, labels, valid in zip(red, batch.segmentation, known, strict=True):
@@ -139,9 +151,115 @@ def test_augmentation_moves_labels_with_the_image(frames):
 
 
 def test_zooming_in_brings_surfaces_nearer(frames):
-    batch = frames.batch(8, 0, 0, AugmentConfig(zoom=2.0, turn_deg=0.0, colour=0.0))
+    batch = frames.batch(StageConfig(batch=8), 0, 0, AugmentConfig(zoom=2.0, turn_deg=0.0, colour=0.0))
     assert batch.depth[batch.depth > 0].min() >= 0.5 - 1e-6
     assert batch.depth.amax((1, 2, 3)).min() < 3.0
+
+
+def test_a_window_shows_a_part_of_the_frame_at_its_own_scale(frames):
+    stage = StageConfig(batch=8, window=(64, 32))
+    still = AugmentConfig(zoom=1.0, turn_deg=0.0, colour=0.0)
+    batch = frames.batch(stage, 0, 0, still)
+    assert batch.image.shape == (8, 3, 32, 64) and batch.segmentation.shape == (8, 16, 32)
+    whole = torch.nn.functional.interpolate(frames.image.float(), scale_factor=1.0) / 255.0
+    spread = whole.std((1, 2, 3)).mean()
+    assert abs(batch.image.std((1, 2, 3)).mean() - spread) < 0.5 * spread
+    assert not (batch.segmentation == 255).any()  # windows stay within the frame
+    labels = batch.segmentation.float().mean((1, 2))
+    assert labels.max() > labels.min() + 0.2  # and lie at different places
+
+
+def test_labels_outside_the_classes_are_ignored(frames):
+    batch = frames.batch(StageConfig(batch=2), 0, 0, AugmentConfig())
+    logits = torch.randn(2, 2, 16, 24)
+    wanted = segmentation_from_labels(logits, batch, torch.ones(2))
+    batch.segmentation[batch.segmentation == 255] = 7
+    assert torch.equal(segmentation_from_labels(logits, batch, torch.ones(2)), wanted)
+
+
+def test_degraded_frames_lose_detail_but_not_their_content():
+    torch.manual_seed(0)
+    image = torch.nn.functional.interpolate(torch.rand(10, 3, 8, 12), size=(64, 96), mode="bicubic").clamp(0, 1)
+    noisy = (image + 0.2 * torch.randn_like(image)).clamp(0, 1)
+    torch.manual_seed(1)
+    changed = degraded(noisy)
+    torch.manual_seed(1)
+    assert torch.equal(changed, degraded(noisy))
+    assert changed.shape == noisy.shape and 0 <= changed.min() and changed.max() <= 1
+    off = (changed - noisy).abs().mean((1, 2, 3))
+    assert off[0] < 1 / 255 and off[5] < 1 / 255  # one in five stays as it was
+    assert off[[1, 2, 3, 4, 6, 7, 8, 9]].min() > 2 / 255
+    smooth = torch.nn.functional.avg_pool2d(noisy, 16) - torch.nn.functional.avg_pool2d(changed, 16)
+    assert smooth.abs().mean() < 0.05  # colours are not swapped, nothing moves
+
+
+def write_config(folder: Path, name: str, **changes) -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({**CONFIG, "name": name, **changes}))
+    return path
+
+
+def test_targets_trained_alone_are_frozen_and_taken_as_they_are(folder, tmp_path, capsys):
+    made = tmp_path / "made"
+    targets = CONFIG["targets"] | {"robust": STAGE}
+    path = write_config(folder, "frozen", targets=targets)
+    train_targets(path, made, tmp_path / "runs", "cpu")
+    assert "depth: " in capsys.readouterr().out
+    assert {file.name for file in made.iterdir()} == {"segmentation.onnx", "depth.onnx", "classification.onnx"}
+    with pytest.raises(ConfigError, match=".onnx: is there already; remove it"):
+        train_targets(path, made, tmp_path / "runs", "cpu")
+
+    given = {task: str(made / f"{task}.onnx") for task in CONFIG["tasks"]}
+    path = write_config(folder, "frozen", targets=targets | {"networks": given})
+    train_targets(path, made, tmp_path / "other-runs", "cpu", robust=True)
+    bundle = train(path, made, tmp_path / "other-runs", "cpu")
+    for task in CONFIG["tasks"]:
+        assert (bundle.path / f"{task}.onnx").read_bytes() == Path(given[task]).read_bytes()
+        assert (made / f"robust/{task}.onnx").read_bytes() != Path(given[task]).read_bytes()
+    assert not list((tmp_path / "other-runs").rglob("target*.pt"))  # nothing was trained again
+
+
+@pytest.mark.parametrize("task", CONFIG["tasks"])
+def test_a_stored_network_loads_with_the_weights_it_has(task, folder, tmp_path):
+    network = build_target(task, CONFIG["tasks"][task], 0.5).eval()
+    fuse_batch_norm(network)
+    round_weights(network)
+    path = tmp_path / "network.onnx"
+    path.write_bytes(export_target(task, network, (96, 64)))
+    config = TrainConfig.load(folder / "train.yaml")
+    loaded = load_network(task, config, path).eval()
+    image = torch.rand(1, 3, 64, 96)
+    assert torch.allclose(loaded(image), network(image), atol=1e-5)
+    wide = TrainConfig.load(write_config(folder, "wide", targets={"width": 1.0}))
+    with pytest.raises(ConfigError, match=f"targets.networks.{task}: .*network.onnx: is not for these"):
+        load_network(task, wide, path)
+
+
+def test_a_file_that_is_no_network_is_named(folder, tmp_path):
+    (tmp_path / "broken.onnx").write_text("not a network")
+    config = TrainConfig.load(folder / "train.yaml")
+    for name in ("broken.onnx", "missing.onnx"):
+        with pytest.raises(ConfigError, match=f"targets.networks.depth: .*{name}: no readable ONNX"):
+            load_network("depth", config, tmp_path / name)
+
+
+def test_robust_targets_need_their_stage(folder, tmp_path):
+    with pytest.raises(ConfigError, match="targets.robust: missing"):
+        train_targets(folder / "train.yaml", tmp_path / "out", folder / "runs", "cpu", robust=True)
+
+
+def test_a_task_blind_codec_learns_the_image(folder, tmp_path):
+    codec = CONFIG["codec"] | {"objective": "image", "stage": {"steps": 60, "batch": 4, "rate": 0.003}}
+    path = write_config(folder, "blind", codec=codec)
+    config, frames = TrainConfig.load(path), Frames([folder / "frames"], (96, 64), torch.device("cpu"))
+    trained = train_codec(config, frames, {}, tmp_path)
+    torch.manual_seed(config.seed)
+    image = frames.image.float() / 255.0
+    full = torch.full((len(image),), 3)
+    with torch.no_grad():
+        before = (Codec(config.codec.layers)(image, full)[0] - image).square().mean()
+        after = (trained(image, full)[0] - image).square().mean()
+    assert after < 0.5 * before
 
 
 def test_the_prior_s_bits_are_those_of_a_distribution():
@@ -215,6 +333,8 @@ def test_eight_bit_weights_are_stored_in_eight_bits():
         ({"tasks": {"flow": {}}}, "tasks: flow"),
         ({"codec": {"stage": {"stepz": 1}}}, "codec.stage.stepz: unknown"),
         ({"codec": 3}, "codec.: expected a mapping"),
+        ({"codec": {"objective": "beauty"}}, "codec.objective: 'beauty'"),
+        ({"targets": {"networks": {"flow": "flow.onnx"}}}, "targets.networks: flow"),
     ],
 )
 def test_a_wrong_configuration_is_named(tmp_path, change, message):

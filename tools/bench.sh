@@ -23,4 +23,18 @@ for name in $sets; do
   [ -f "models/$name-task-blind/bundle.json" ] && set -- "$@" --task-blind "models/$name-task-blind"
   "$nepi" bench rate-accuracy "$@" || failed=$?
 done
+
+# Times are of one moment, so they are taken again only for bundles that are newer.
+again="" times="$out/codec/results.json"
+set -- --out "$out/codec"
+for name in $sets; do
+  [ "$times" -nt "models/$name/bundle.json" ] || again=yes
+  set -- "$@" --bundle "models/$name" --data "$data/$name/val"
+done
+if [ -n "$again" ]; then
+  echo "nepi_ros: timing$sets (results in $out/codec)"
+  "$nepi" bench codec "$@" || failed=$?
+else
+  echo "nepi_ros: the times in $times are newer than the bundles; remove that file to take them again"
+fi
 exit $failed

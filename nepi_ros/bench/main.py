@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import argparse
 
-from nepi_ros.bench import rate_accuracy
+from nepi_ros.bench import codec_speed, rate_accuracy
 
-_BENCHES = {"rate-accuracy": rate_accuracy}
+_BENCHES = {"rate-accuracy": rate_accuracy, "codec": codec_speed}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -49,18 +49,22 @@ def write_plots(out: Path, results: Mapping[str, Any]) -> dict[str, dict[str, st
 
 def plot(results: Mapping[str, Any], targets: str, task: str, by: str) -> bytes:
     """Accuracy over bytes (logarithmic) of all methods, with the target's accuracy and the headline's threshold."""
-    # The same picture from the same figures, so that a repeated run changes no file; text stays text.
+    figure = Figure(figsize=(9.6, 5.2), layout="constrained")
+    axes = figure.add_subplot()
+    curves = results["targets"][targets]
+    _thresholds(axes, curves["untouched"][task][by])
+    for method, points in curves["methods"].items():
+        _curve(axes, method, task, by, points)
+    _label(axes, results, targets, task, by)
+    return as_svg(figure)
+
+
+def as_svg(figure: Figure) -> bytes:
+    """The same file from the same figures, so that a repeated run changes none; text stays text."""
+    file = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "nepi_ros", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(9.6, 5.2), layout="constrained")
-        axes = figure.add_subplot()
-        curves = results["targets"][targets]
-        _thresholds(axes, curves["untouched"][task][by])
-        for method, points in curves["methods"].items():
-            _curve(axes, method, task, by, points)
-        _label(axes, results, targets, task, by)
-        file = io.BytesIO()
-        figure.savefig(file, format=_FORMAT, metadata={"Date": None} if _FORMAT == "svg" else None)
-        return file.getvalue()
+        figure.savefig(file, format=_FORMAT, metadata={"Date": None})
+    return file.getvalue()
 
 
 def _curve(axes: Axes, method: str, task: str, by: str, points: list[Mapping[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nepi_ros.errors import NepiError
+from nepi_ros.process import peak_memory_mb
 
 _PR_SET_PDEATHSIG = 1
 _LAST_LINES = 12
@@ -167,9 +168,8 @@ def _usage_of(pid: int) -> Usage | None:
     """Read /proc; None where there is none or the process has just ended (a zombie has no memory)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return None
     ticks = int(fields[11]) + int(fields[12])
-    peak = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), None)
-    return peak and Usage(ticks / os.sysconf("SC_CLK_TCK"), round(peak / 1024, 1))
+    peak = peak_memory_mb(pid)
+    return peak and Usage(ticks / os.sysconf("SC_CLK_TCK"), peak)

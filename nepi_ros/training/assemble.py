@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnxruntime
+import torch
 from torch import nn
 from tqdm import tqdm
 
@@ -23,23 +24,22 @@ from nepi_ros.tasks import REGISTRY, Meter, TaskSpec
 from nepi_ros.training.codec import Codec
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
-from nepi_ros.training.export import export_decoder, export_encoder, export_target
+from nepi_ros.training.export import export_decoder, export_encoder, halve_weights
 
 
 def make_bundle(
     config: TrainConfig,
     files: dict[str, bytes],
     codec: Codec,
-    targets: dict[str, nn.Module],
     frames: Frames,
     val: Sequence[Path],
     out: Path,
 ) -> Bundle:
     """Write the bundle to `out`: networks, tables fitted on the training frames, profile measured on the folders
-    `val`. files are further ones to put into it."""
+    `val`. files are those that are there already: the target networks, TASK.onnx, and what else goes into it."""
     size = (config.input.width, config.input.height)
-    files = files | {f"{task}.onnx": export_target(task, network, size) for task, network in targets.items()}
-    files["encoder.onnx"] = export_encoder(codec.encoder, size)
+    halve_weights(codec)
+    files = files | {"encoder.onnx": export_encoder(codec.encoder, size)}
     latents = encode_all(files["encoder.onnx"], frames)
     files["decoder.onnx"] = export_decoder(codec.decoder, latents.shape[1:])
     files["entropy.npz"] = fit_tables(latents, config.codec.layers).to_npz()
@@ -86,6 +86,21 @@ def measure_profile(bundle: Bundle, frames: Sequence[Sample]) -> Profile:
         target_accuracy={task: reference.accuracy[task].value() for task in reference.measured()},
         frames=len(frames),
     )
+
+
+@torch.no_grad()
+def accuracy_of(config: TrainConfig, task: str, network: nn.Module, frames: Sequence[Sample]) -> float:
+    """Accuracy of a target network against the labels of `frames`, as the task measures it."""
+    spec = TaskSpec(task, "", **config.tasks[task])
+    meter, device = REGISTRY[task].accuracy(spec), next(network.parameters()).device
+    for sample in tqdm(frames, desc=f"measuring {task}", unit="frame", leave=False):
+        box = Letterbox(sample.rgb.shape[1::-1], (config.input.width, config.input.height))
+        image = torch.from_numpy(untouched(box.apply(sample.rgb)[None])).to(device)
+        truth = truth_of(sample, task)
+        if truth is not None:
+            output = network(image)[0].float().cpu().numpy()
+            meter.add(result_over_source(REGISTRY[task], output, result_size(truth, box), spec, box), truth)
+    return meter.value()
 
 
 class _Gauge:

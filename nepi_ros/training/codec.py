@@ -24,6 +24,8 @@ from nepi_ros.training.networks import Decoder, Encoder
 LATENT_LIMIT = 127
 # Likeness of the decoded image to the frame gives the first steps a direction; then it fades to this weight.
 _LIKENESS, _LIKENESS_END, _LIKENESS_FADED = 20.0, 0.5, 0.3
+# A task-blind codec has nothing but likeness; so weighted, it is about as large as the distances of the tasks.
+_IMAGE_WEIGHT = 200.0
 # Without a rate term for the first steps, so that no channel is starved before it carries anything.
 _RATE_FREE = 0.1
 
@@ -99,17 +101,18 @@ def train_codec(config: TrainConfig, frames: Frames, targets: dict[str, nn.Modul
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
         done = number / stage.steps
-        image = frames.batch(stage.batch, config.seed + 2, number, config.augment).image
+        image = frames.batch(stage, config.seed + 2, number, config.augment).image
         image = image.contiguous(memory_format=torch.channels_last)
         prefixes = random_prefixes(config.codec, len(image)).to(device)
         with mixed_precision(device):
-            with torch.no_grad():
-                wanted = {task: network(image) for task, network in targets.items()}
             decoded, bits = codec(image, prefixes)
-            got = {task: network(decoded) for task, network in targets.items()}
-        distances = {task: FROM_TARGETS[task](got[task], wanted[task]) for task in targets}
+        likeness = F.mse_loss(decoded.float(), image)
+        if config.codec.objective == "image":
+            distances = {"image": _IMAGE_WEIGHT * likeness}
+        else:
+            distances = distances_of(targets, decoded, image) | {"likeness": likeness_weight(done) * likeness}
         mean_bytes = bits.mean() / 8
-        loss = sum(distances.values()) + likeness_weight(done) * F.mse_loss(decoded.float(), image)
+        loss = sum(distances.values())
         if done > _RATE_FREE:
             loss = loss + control.weight(mean_bytes.item()) * mean_bytes / 1000
         shown = {task[:5]: value.item() for task, value in distances.items()}
@@ -117,6 +120,15 @@ def train_codec(config: TrainConfig, frames: Frames, targets: dict[str, nn.Modul
 
     Stage("codec", folder, codec, stage, extra=control).run(step)
     return codec
+
+
+def distances_of(targets: dict[str, nn.Module], decoded: Tensor, image: Tensor) -> dict[str, Tensor]:
+    """How far each target network's output on decoded frames is from that on the frames [N,3,H,W] themselves."""
+    with mixed_precision(image.device):
+        with torch.no_grad():
+            wanted = {task: network(image) for task, network in targets.items()}
+        got = {task: network(decoded) for task, network in targets.items()}
+    return {task: FROM_TARGETS[task](got[task], wanted[task]) for task in targets}
 
 
 def random_prefixes(config: CodecConfig, count: int) -> Tensor:

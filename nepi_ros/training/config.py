@@ -46,8 +46,10 @@ class ScenesConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes to training frames: zoom up to a factor, turn up to degrees, mirror, share of colour change."""
+    """Random changes to training frames: zoom between two factors, turn up to degrees, mirror, share of colour
+    change."""
 
+    zoom_out: float = 1.0
     zoom: float = 1.35
     turn_deg: float = 5.0
     mirror: bool = False
@@ -56,24 +58,36 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """One optimisation: how many steps of how many frames, and the highest learning rate (one cosine)."""
+    """One optimisation: how many steps of how many frames, and the highest learning rate (one cosine).
+
+    window: width and height in pixels of the random part of a frame that is trained on, multiples of 32; nothing
+    for whole frames.
+    """
 
     steps: int = 1000
     batch: int = 16
     rate: float = 1e-3
+    decay: float = 1e-4
+    window: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class TargetsConfig:
     """Target networks: first one trunk for all tasks, then each task's own network from a copy of it.
 
-    width scales the channels. networks names ONNX files to use instead, per task.
+    width scales the channels. networks names ONNX files to use instead, per task, seen from the configuration file's
+    folder: they are frozen, and joint and tune then only tell how they were made. robust tunes copies of the networks
+    with JPEG and downscaling among the augmentations, for `nepi train --only robust`.
     """
 
     width: float = 1.0
     joint: StageConfig = field(default_factory=StageConfig)
     tune: StageConfig = field(default_factory=StageConfig)
+    robust: StageConfig | None = None
     networks: dict[str, str] = field(default_factory=dict)
+
+
+OBJECTIVES = ("targets", "image")
 
 
 @dataclass(frozen=True)
@@ -82,13 +96,19 @@ class CodecConfig:
 
     layers: latent channels per layer, most important first. target_bytes: mean size of the full epitome that
     the rate term steers to (by the training prior; the coder's contexts then save some of it).
-    full_share: share of frames trained with all layers, the rest with a random prefix.
+    full_share: share of frames trained with all layers, the rest with a random prefix. objective: what must survive,
+    the target networks' outputs or the image itself (mean squared error: a task-blind autoencoder, to compare with).
     """
 
     layers: tuple[int, ...] = (1, 1, 2, 2, 3, 3, 4, 4, 6, 6, 8, 8)
     target_bytes: float = 2500.0
     full_share: float = 0.3
+    objective: str = "targets"
     stage: StageConfig = field(default_factory=StageConfig)
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise ConfigError(f"codec.objective: {self.objective!r}; choose from {', '.join(OBJECTIVES)}")
 
 
 @dataclass(frozen=True)
@@ -115,6 +135,9 @@ class TrainConfig:
         unknown = set(self.tasks) - set(TASKS)
         if unknown or not self.tasks:
             raise ConfigError(f"tasks: {', '.join(sorted(unknown)) or 'none'}; choose from {', '.join(TASKS)}")
+        strange = set(self.targets.networks) - set(self.tasks)
+        if strange:
+            raise ConfigError(f"targets.networks: {', '.join(sorted(strange))}: not among the tasks")
         if bool(self.train and self.val) == bool(self.scenes):
             raise ConfigError("train, val: name a folder each, or give scenes instead of both")
 
@@ -129,7 +152,7 @@ class TrainConfig:
 
 
 _NESTED = {"input": InputConfig, "augment": AugmentConfig, "targets": TargetsConfig, "codec": CodecConfig,
-           "scenes": ScenesConfig, "joint": StageConfig, "tune": StageConfig, "stage": StageConfig}  # fmt: skip
+           "scenes": ScenesConfig, **dict.fromkeys(("joint", "tune", "robust", "stage"), StageConfig)}  # fmt: skip
 
 
 def _build(kind: type[T], content: Any, where: str) -> T:

@@ -19,7 +19,7 @@ from nepi_ros.datasets import IGNORED, FrameSet, Sample
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.scenes import Patrol
 from nepi_ros.scenes.export import export, read_places
-from nepi_ros.training.config import AugmentConfig, ScenesConfig, TrainConfig
+from nepi_ros.training.config import AugmentConfig, ScenesConfig, StageConfig, TrainConfig
 
 # Labels are kept at half the input's size: as fine as the loss needs.
 LABEL_SHARE = 2
@@ -92,20 +92,22 @@ class Frames:
         weights = (counts.sum() / counts.clamp(min=1)).sqrt().clamp(max=20.0)
         return weights / weights.mean()
 
-    def batch(self, size: int, seed: int, step: int, augment: AugmentConfig) -> Batch:
-        """`size` random frames, randomly changed: the same for the same seed and step."""
+    def batch(self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig) -> Batch:
+        """Random frames for a step of a stage, randomly changed: the same for the same seed and step."""
         # A generator on the CPU, so that a run gives the same batches on every device.
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        size, window = stage.batch, stage.window or self.size
         index = torch.randint(len(self), (size,), generator=generator)
-        affine, zoom = _random_affine(size, augment, self.size, generator)
+        affine, zoom = _random_affine(size, augment, self.size, window, generator)
         colour = _random_colour(size, augment.colour, generator)
         device = self.image.device
         index, affine, zoom = index.to(device), affine.to(device), zoom.to(device)
-        image = _warp(self.image[index].float() / 255.0, affine, "bilinear")
+        small = (window[0] // LABEL_SHARE, window[1] // LABEL_SHARE)
+        image = _warp(self.image[index].float() / 255.0, affine, window, "bilinear", padding="reflection")
         # The nearest camera with unchanged intrinsics that would see a zoomed frame stands closer by the zoom.
-        depth = _warp(self.depth[index], affine, "nearest") / zoom[:, None, None, None]
+        depth = _warp(self.depth[index], affine, small, "nearest") / zoom[:, None, None, None]
         # Shifted by one, so that what comes from outside the frame is ignored rather than class 0.
-        labels = _warp((self.segmentation[index].float() + 1)[:, None] % 256, affine, "nearest")[:, 0]
+        labels = _warp((self.segmentation[index].float() + 1)[:, None] % 256, affine, small, "nearest")[:, 0]
         image = _recolour(image, *(c.to(device) for c in colour))
         return Batch(image, depth, (labels.long() - 1) % 256, self.place[index])
 
@@ -119,17 +121,22 @@ def _place(label: np.ndarray | None, box: Letterbox, size: tuple[int, int], unkn
     return placed
 
 
-def _random_affine(size: int, augment: AugmentConfig, input_size: tuple[int, int], generator: torch.Generator):
-    """Matrices for affine_grid that look at a random part of the frame, and how much they zoom in."""
+def _random_affine(
+    size: int, augment: AugmentConfig, frame: tuple[int, int], window: tuple[int, int], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Matrices for affine_grid that look at a random window [width, height] of the frame, and how much they zoom in."""
     uniform = torch.rand(5, size, generator=generator)
-    zoom = 1 + (augment.zoom - 1) * uniform[0]
+    zoom = augment.zoom_out + (augment.zoom - augment.zoom_out) * uniform[0]
     angle = math.radians(augment.turn_deg) * (2 * uniform[1] - 1)
     mirror = torch.where(uniform[2] < (0.5 if augment.mirror else 0.0), -1.0, 1.0)
-    aspect = input_size[0] / input_size[1]
-    cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
-    shift = (1 - 1 / zoom) * (2 * uniform[3:] - 1)
-    row_x = torch.stack([cos * mirror, -sin / aspect, shift[0]], dim=1)
-    row_y = torch.stack([sin * aspect * mirror, cos, shift[1]], dim=1)
+    # affine_grid's coordinates go from -1 to 1 over the frame, whatever its shape.
+    seen_x, seen_y = (window[0] / frame[0]) / zoom, (window[1] / frame[1]) / zoom
+    across = frame[0] / frame[1]
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    shift_x = (1 - seen_x).clamp(min=0) * (2 * uniform[3] - 1)
+    shift_y = (1 - seen_y).clamp(min=0) * (2 * uniform[4] - 1)
+    row_x = torch.stack([cos * mirror * seen_x, -sin / across * seen_y, shift_x], dim=1)
+    row_y = torch.stack([sin * across * mirror * seen_x, cos * seen_y, shift_y], dim=1)
     return torch.stack([row_x, row_y], dim=1), zoom
 
 
@@ -146,6 +153,6 @@ def _recolour(image: Tensor, gain: Tensor, gamma: Tensor, noise: Tensor) -> Tens
     return (changed + noise * torch.randn_like(changed)).clamp(0.0, 1.0)
 
 
-def _warp(values: Tensor, affine: Tensor, mode: str) -> Tensor:
-    grid = F.affine_grid(affine, list(values.shape), align_corners=False)
-    return F.grid_sample(values, grid, mode=mode, padding_mode="zeros", align_corners=False)
+def _warp(values: Tensor, affine: Tensor, size: tuple[int, int], mode: str, padding: str = "zeros") -> Tensor:
+    grid = F.affine_grid(affine, [*values.shape[:2], size[1], size[0]], align_corners=False)
+    return F.grid_sample(values, grid, mode=mode, padding_mode=padding, align_corners=False)

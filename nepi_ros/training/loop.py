@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from nepi_ros.errors import ConfigError
@@ -41,6 +41,17 @@ def learning_rate(step: int, stage: StageConfig) -> float:
     return stage.rate * min(1.0, done / _WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
 
 
+@torch.no_grad()
+def _running_average(average: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+    """Move `average` towards the `current` weights: the last tenth of a short run, at most about 500 steps.
+
+    With the same small share from the first step on, the untrained weights would still be in it after a thousand.
+    """
+    share = max(1 / 500, 10 / (10 + int(count)))
+    for kept, new in zip(average, current, strict=True):
+        kept.lerp_(new, share) if kept.is_floating_point() else kept.copy_(new)
+
+
 class Stage:
     """Trains `module` for the steps of `config`, keeping a running average of its weights.
 
@@ -51,9 +62,9 @@ class Stage:
     def __init__(self, name: str, folder: Path, module: nn.Module, config: StageConfig, extra=None) -> None:
         self.name, self.module, self.config, self.extra = name, module, config, extra
         self.file = folder / f"{name}.pt"
-        self.average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.998), use_buffers=True)
+        self.average = AveragedModel(module, multi_avg_fn=_running_average, use_buffers=True)
         parameters = [p for p in module.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(parameters, lr=config.rate, weight_decay=1e-4)
+        self.optimiser = torch.optim.AdamW(parameters, lr=config.rate, weight_decay=config.decay)
         self.step = 0
 
     def run(self, step_function: StepFunction) -> None:

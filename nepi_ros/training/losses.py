@@ -18,9 +18,10 @@ def _upsampled(output: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def segmentation_from_labels(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
-    """Weighted cross-entropy over the pixels that have a label."""
+    """Weighted cross-entropy over the pixels that have a label; ids outside the classes are none, as when measured."""
     logits = _upsampled(logits, batch.segmentation.shape[1:])
-    return F.cross_entropy(logits, batch.segmentation, weights, ignore_index=IGNORED)
+    labels = batch.segmentation.where(batch.segmentation < logits.shape[1], IGNORED)
+    return F.cross_entropy(logits, labels, weights, ignore_index=IGNORED)
 
 
 def depth_from_labels(depth: Tensor, batch: Batch, _weights: Tensor) -> Tensor:

@@ -5,15 +5,22 @@ from __future__ import annotations
 
 import argparse
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from nepi_ros.bundle import Bundle
-from nepi_ros.training.assemble import make_bundle
+from nepi_ros.datasets import FrameSet
+from nepi_ros.errors import ConfigError
+from nepi_ros.files import write_atomic
+from nepi_ros.training.assemble import accuracy_of, make_bundle
 from nepi_ros.training.codec import train_codec
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import FrameFolders, Frames
+from nepi_ros.training.export import export_target
 from nepi_ros.training.loop import pick_device
-from nepi_ros.training.targets import target_networks
+from nepi_ros.training.targets import robust_networks, target_networks, trained_networks
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,29 +32,85 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     goes_on = "folder for checkpoints (default: %(default)s); a run that was stopped goes on from there"
     parser.add_argument("--runs", type=Path, default="runs", help=goes_on)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: cuda if there is")
-
+    only = "train only the target networks, or only robust copies of them (with JPEG among the augmentations)"
+    parser.add_argument("--only", choices=("targets", "robust"), help=only)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Train, export, measure; print the profile. Raises ConfigError for what is wrong in the configuration."""
-    train(args.config, args.out or args.config.parent, args.runs, args.device)
+    """Train, export, measure; print what came out. Raises ConfigError for what is wrong in the configuration."""
+    out = args.out or args.config.parent
+    if args.only:
+        train_targets(args.config, out, args.runs, args.device, robust=args.only == "robust")
+    else:
+        train(args.config, out, args.runs, args.device)
     return 0
 
 
 def train(config_file: Path, out: Path, runs: Path, device_name: str = "auto") -> Bundle:
     """Make the bundle that a configuration file describes. Stages already finished in `runs` are not repeated."""
-    config = TrainConfig.load(config_file)
-    device = pick_device(device_name)
-    folder = runs / config.name
-    _LOG.info("training %s on %s, checkpoints in %s", config.name, device, folder)
-    folders = FrameFolders.of(config, config_file, runs)
-    frames = Frames(folders.train, (config.input.width, config.input.height), device)
-    targets = target_networks(config, frames, folder)
-    codec = train_codec(config, frames, targets, folder)
-    files = {"train.yaml": config_file.read_bytes()}
-    bundle = make_bundle(config, files, codec, targets, frames, folders.val, out)
+    run = _Run.open(config_file, runs, device_name)
+    targets = target_networks(run.config, run.home, run.frames, run.folder)
+    codec = train_codec(run.config, run.frames, targets, run.folder)
+    files = {"train.yaml": config_file.read_bytes()} | run.target_files(targets)
+    bundle = make_bundle(run.config, files, codec, run.frames, run.val, out)
     print(profile_table(bundle))
     return bundle
+
+
+def train_targets(config_file: Path, out: Path, runs: Path, device_name: str = "auto", robust: bool = False) -> None:
+    """Write the target networks alone, TASK.onnx, or the robust ones, robust/TASK.onnx, and print how good they are.
+
+    Raises ConfigError where a network is already: it is frozen, and what was trained against it would no longer fit.
+    """
+    config, home = TrainConfig.load(config_file), config_file.parent
+    place = out / "robust" if robust else out
+    for file in (place / f"{task}.onnx" for task in config.tasks):
+        if file.exists():
+            raise ConfigError(f"{file}: is there already; remove it, and what was trained against it, to train it anew")
+    run = _Run.open(config_file, runs, device_name)
+    if robust:
+        plain = target_networks(config, home, run.frames, run.folder)
+        networks = robust_networks(config, plain, run.frames, run.folder)
+    else:
+        networks = trained_networks(config, tuple(config.tasks), run.frames, run.folder)
+    samples = [sample for folder in run.val for sample in FrameSet.open(folder)]
+    for task, network in networks.items():
+        print(f"{task}: {accuracy_of(run.config, task, network, samples):.4f} on {len(samples)} validation frames")
+        write_atomic(place / f"{task}.onnx", export_target(task, network, run.size))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A configuration with its frames, and where its checkpoints lie."""
+
+    config: TrainConfig
+    home: Path
+    folder: Path
+    frames: Frames
+    val: tuple[Path, ...]
+
+    @classmethod
+    def open(cls, config_file: Path, runs: Path, device_name: str) -> _Run:
+        config = TrainConfig.load(config_file)
+        device = pick_device(device_name)
+        _LOG.info("training %s on %s, checkpoints in %s", config.name, device, runs / config.name)
+        folders = FrameFolders.of(config, config_file, runs)
+        frames = Frames(folders.train, (config.input.width, config.input.height), device)
+        return cls(config, config_file.parent, runs / config.name, frames, folders.val)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.config.input.width, self.config.input.height
+
+    def target_files(self, networks: dict[str, nn.Module]) -> dict[str, bytes]:
+        """The networks' ONNX files: given ones as they are, others as they are exported."""
+        given = self.config.targets.networks
+        return {
+            f"{task}.onnx": (self.home / given[task]).read_bytes()
+            if task in given
+            else export_target(task, network, self.size)
+            for task, network in networks.items()
+        }
 
 
 def profile_table(bundle: Bundle) -> str:

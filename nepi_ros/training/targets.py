@@ -7,15 +7,20 @@ task gets a network of its own from a copy of that trunk and is tuned alone.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from nepi_ros.errors import ConfigError
-from nepi_ros.training.config import TrainConfig
+from nepi_ros.training.config import StageConfig, TrainConfig
 from nepi_ros.training.data import Batch, Frames
+from nepi_ros.training.degrade import degraded
 from nepi_ros.training.loop import Stage, mixed_precision
 from nepi_ros.training.losses import FROM_LABELS
 from nepi_ros.training.networks import ClassificationNetwork, DepthNetwork, SegmentationNetwork, Trunk
@@ -35,38 +40,95 @@ def build_target(task: str, settings: dict, width: float) -> nn.Module:
         raise ConfigError(f"tasks.{task}: {error.args[0]} is missing") from error
 
 
-def target_networks(config: TrainConfig, frames: Frames, folder: Path) -> dict[str, nn.Module]:
-    """A frozen network for every task of the configuration, on the frames' device; checkpoints go to `folder`."""
-    device = frames.image.device
-    given = {task: load_onnx(path) for task, path in config.targets.networks.items()}
-    missing = [task for task in config.tasks if task not in given]
+def target_networks(config: TrainConfig, home: Path, frames: Frames, folder: Path) -> dict[str, nn.Module]:
+    """A frozen network for every task, on the frames' device: the configured files seen from `home`, the others
+    trained; checkpoints go to `folder`."""
+    given = {task: load_network(task, config, home / file) for task, file in config.targets.networks.items()}
+    trained = trained_networks(config, [task for task in config.tasks if task not in given], frames, folder)
+    networks = {task: given.get(task) or trained[task] for task in config.tasks}
+    return {task: _frozen(network, frames) for task, network in networks.items()}
+
+
+def trained_networks(config: TrainConfig, tasks: Sequence[str], frames: Frames, folder: Path) -> dict[str, nn.Module]:
+    """Networks for `tasks`, trained from labels."""
     torch.manual_seed(config.seed)
-    trained = {task: build_target(task, config.tasks[task], config.targets.width) for task in missing}
-    for network in trained.values():
-        network.to(device, memory_format=torch.channels_last)
-    if trained:
-        trunk = _train_trunk(config, frames, trained, folder)
-        for task, network in trained.items():
+    networks = {task: build_target(task, config.tasks[task], config.targets.width) for task in tasks}
+    for network in networks.values():
+        network.to(frames.image.device, memory_format=torch.channels_last)
+    if networks:
+        trunk = _train_trunk(config, frames, networks, folder)
+        for task, network in networks.items():
             network.trunk.load_state_dict(trunk.state_dict())
             _tune(config, frames, task, network, folder)
             fuse_batch_norm(network)
             round_weights(network)
-    networks = {task: given.get(task) or trained[task] for task in config.tasks}
-    for network in networks.values():
-        network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-    return networks
+    return {task: _frozen(network, frames) for task, network in networks.items()}
 
 
-def load_onnx(path: str) -> nn.Module:
-    """A user's own ONNX network as a module that passes gradients to its input."""
+def robust_networks(
+    config: TrainConfig, networks: dict[str, nn.Module], frames: Frames, folder: Path
+) -> dict[str, nn.Module]:
+    """Copies of `networks`, tuned on frames that were JPEG or smaller before. Raises ConfigError without
+    targets.robust."""
+    stage = config.targets.robust
+    if stage is None:
+        raise ConfigError("targets.robust: missing; say there for how many steps the networks are to be tuned")
+    made = {}
+    for task, network in networks.items():
+        made[task] = copy.deepcopy(network)
+        _fit(f"robust-{task}", config, stage, 3, frames, task, made[task], folder, degraded)
+        round_weights(made[task])
+    return {task: _frozen(network, frames) for task, network in made.items()}
+
+
+def load_network(task: str, config: TrainConfig, path: Path) -> nn.Module:
+    """The network in an ONNX file as a module that passes gradients on: one of the project's own, or the user's.
+
+    Raises ConfigError naming the file.
+    """
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # protobuf raises a class of its own for each kind of damage
+        raise ConfigError(f"targets.networks.{task}: {path}: no readable ONNX file ({error})") from error
+    network = build_target(task, config.tasks[task], config.targets.width)
+    fuse_batch_norm(network)
+    weights = stored_weights(model)
+    if weights.keys() >= network.state_dict().keys():
+        try:
+            network.load_state_dict({name: weights[name] for name in network.state_dict()})
+        except RuntimeError as error:
+            raise ConfigError(f"targets.networks.{task}: {path}: is not for these classes or this width") from error
+        return network
+    return _converted(task, path)
+
+
+def stored_weights(model: onnx.ModelProto) -> dict[str, Tensor]:
+    """The weights of a network that export.py wrote, by the names of its parameters."""
+    found = {entry.name: torch.from_numpy(numpy_helper.to_array(entry).copy()) for entry in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Mul" and node.input[0].endswith(".int8.float"):
+            whole, scale = found[node.input[0].removesuffix(".float")], found[node.input[1]]
+            found[node.output[0]] = whole.float() * scale
+        elif node.op_type == "Identity" and node.input[0] in found:  # the exporter keeps equal weights once
+            found[node.output[0]] = found[node.input[0]]
+    return found
+
+
+def _converted(task: str, path: Path) -> nn.Module:
     try:
         from onnx2torch import convert
     except ImportError as error:
-        raise ConfigError(f"targets.networks: {path} needs the package onnx2torch; pip install onnx2torch") from error
+        needs = f"{path} is not one of nepi's networks and needs the package onnx2torch; pip install onnx2torch"
+        raise ConfigError(f"targets.networks.{task}: {needs}") from error
     try:
         return convert(path)
     except Exception as error:
-        raise ConfigError(f"targets.networks: {path}: cannot be converted for training ({error})") from error
+        raise ConfigError(f"targets.networks.{task}: {path}: cannot be converted for training ({error})") from error
+
+
+def _frozen(network: nn.Module, frames: Frames) -> nn.Module:
+    network = network.to(frames.image.device, memory_format=torch.channels_last)
+    return network.eval().requires_grad_(False)
 
 
 def fuse_batch_norm(module: nn.Module) -> None:
@@ -117,7 +179,7 @@ def _train_trunk(config: TrainConfig, frames: Frames, networks: dict[str, nn.Mod
     weights, stage = _class_weights(config, frames), config.targets.joint
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
-        batch = frames.batch(stage.batch, config.seed, number, config.augment)
+        batch = frames.batch(stage, config.seed, number, config.augment)
         with mixed_precision(frames.image.device):
             features = trunk(batch.image.contiguous(memory_format=torch.channels_last))
             outputs = {task: network.read_out(features) for task, network in networks.items()}
@@ -129,13 +191,29 @@ def _train_trunk(config: TrainConfig, frames: Frames, networks: dict[str, nn.Mod
 
 
 def _tune(config: TrainConfig, frames: Frames, task: str, network: nn.Module, folder: Path) -> None:
+    _fit(f"target-{task}", config, config.targets.tune, 1, frames, task, network, folder)
+
+
+def _fit(
+    name: str,
+    config: TrainConfig,
+    stage: StageConfig,
+    seed: int,
+    frames: Frames,
+    task: str,
+    network: nn.Module,
+    folder: Path,
+    change: Callable[[Tensor], Tensor] = lambda image: image,
+) -> None:
+    """Train one network on labelled frames, whose images are put through `change` first."""
     network.requires_grad_(True)
-    weights, stage = _class_weights(config, frames), config.targets.tune
+    weights = _class_weights(config, frames)
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
-        batch = frames.batch(stage.batch, config.seed + 1, number, config.augment)
+        batch = frames.batch(stage, config.seed + seed, number, config.augment)
+        image = change(batch.image).contiguous(memory_format=torch.channels_last)
         with mixed_precision(frames.image.device):
-            output = network(batch.image.contiguous(memory_format=torch.channels_last))
+            output = network(image)
         return _loss(task, output, batch, weights), {}
 
-    Stage(f"target-{task}", folder, network, stage).run(step)
+    Stage(name, folder, network, stage).run(step)

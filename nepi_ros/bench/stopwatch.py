@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times of the steps of making and reading an epitome, beside those of a JPEG and of the target networks.
+
+Every round does all steps of a frame one after the other, so that whatever else the machine does meets them alike;
+figures to rely on are therefore the ratios within a round.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from nepi_ros.bundle import Bundle
+from nepi_ros.codec import Decoder, Encoder, TargetNetworks, pack, unpack, untouched
+from nepi_ros.letterbox import Letterbox
+from nepi_ros.progress import progress_bar
+
+JPEG_QUALITY = 90
+
+MAKING = ("resize", "encoder network", "entropy encoding", "packing")
+READING = ("unpacking", "entropy decoding", "decoder network")
+JPEG = ("JPEG encoding", "JPEG decoding", "JPEG encoding, input size", "JPEG decoding, input size")
+
+Steps = dict[str, Callable[[], object]]
+
+
+class Stopwatch:
+    """Times the steps of one bundle, on one core.
+
+    `making` and `reading` name the epitome's own steps in order; `jpeg` those of JPEG of quality 90, of the source
+    frame and of the frame at the networks' input size; `targets` the target networks'.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.encoder, self.decoder = Encoder(bundle), Decoder(bundle)
+        self._networks = TargetNetworks(bundle, tuple(bundle.tasks))
+        self._size = bundle.input_size
+        self.targets = tuple(bundle.tasks)
+
+    def run(self, frames: Sequence[np.ndarray], rounds: int) -> dict[str, np.ndarray]:
+        """Seconds [rounds * frames] of every step for RGB frames uint8 [H, W, 3]; a first round is not counted."""
+        kept: dict[str, list[float]] = {}
+        with one_core(), progress_bar(total=(rounds + 1) * len(frames), desc="timing") as bar:
+            for number in range(rounds + 1):
+                for rgb in frames:
+                    for name, step in self._steps(rgb).items():
+                        began = time.perf_counter()
+                        step()
+                        seconds = time.perf_counter() - began
+                        if number:
+                            kept.setdefault(name, []).append(seconds)
+                    bar.update()
+        return {name: np.array(seconds) for name, seconds in kept.items()}
+
+    def _steps(self, rgb: np.ndarray) -> Steps:
+        """The steps, each with its input ready. Images are BGR for OpenCV's JPEG, as camera drivers often give them."""
+        box = Letterbox(rgb.shape[1::-1], self._size)
+        image = box.apply(rgb)
+        latent = self.encoder.latents(image[None])[0]
+        streams = self.encoder.coder.encode(latent)
+        data, whole = pack(streams), untouched(image[None])
+        decoded = self.decoder.coder.decode(streams)
+        steps: Steps = {
+            "resize": lambda: box.apply(rgb),
+            "encoder network": lambda: self.encoder.latents(image[None]),
+            "entropy encoding": lambda: self.encoder.coder.encode(latent),
+            "packing": lambda: pack(streams),
+            "unpacking": lambda: unpack(data, len(streams)),
+            "entropy decoding": lambda: self.decoder.coder.decode(streams),
+            "decoder network": lambda: self.decoder.images(decoded[None]),
+        }
+        for what, source in (("", rgb), (", input size", image)):
+            bgr = np.ascontiguousarray(source[..., ::-1])
+            code = jpeg(bgr)
+            steps[f"JPEG encoding{what}"] = lambda bgr=bgr: jpeg(bgr)
+            steps[f"JPEG decoding{what}"] = lambda code=code: cv2.imdecode(code, cv2.IMREAD_COLOR)
+        return steps | {task: lambda task=task: self._networks.run(whole, [task]) for task in self.targets}
+
+
+def jpeg(bgr: np.ndarray) -> np.ndarray:
+    """JPEG of quality 90, 4:2:0, by libjpeg-turbo, as a camera driver or image_transport makes it."""
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Keep this process, OpenCV's threads included, on one core."""
+    threads = cv2.getNumThreads()
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    cv2.setNumThreads(1)
+    if cores:
+        os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+        if cores:
+            os.sched_setaffinity(0, cores)
