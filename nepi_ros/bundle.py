@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from nepi_ros.bundle_files import (
     read_metadata,
     verify_files,
 )
+from nepi_ros.codec.arrangement import LayerShape
 from nepi_ros.codec.entropy import EntropyTables, LayeredCoder
 from nepi_ros.errors import BundleError, CodecError
 from nepi_ros.profile import Profile
@@ -33,14 +34,13 @@ from nepi_ros.tasks import REGISTRY, TASKS, TaskSpec, task_mask
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A verified bundle. `input_size` is (width, height); `latent_shape` is (C, h, w)."""
+    """A verified bundle. `input_size` is (width, height). `layers` are the latent's, most important first."""
 
     path: Path
     name: str
     id: int
     input_size: tuple[int, int]
-    latent_shape: tuple[int, int, int]
-    layers: tuple[int, ...]
+    layers: tuple[LayerShape, ...]
     tasks: dict[str, TaskSpec]
     profile: Profile
     tables: EntropyTables
@@ -72,18 +72,17 @@ class Bundle:
 
     def coder(self) -> LayeredCoder:
         """A new entropy coder for this bundle's latents."""
-        return LayeredCoder(self.tables, self.layers, self.latent_shape)
+        return LayeredCoder(self.tables, self.layers)
 
 
 def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
     where = path / METADATA
-    size, latent = metadata["input"], metadata["latent"]
-    layers = tuple(_count(n, "layers", where, 1, 1024) for n in metadata["layers"])
+    size = metadata["input"]
+    layers = tuple(_layer(entry, where) for entry in metadata["layers"])
     tasks = {name: _task(name, metadata["tasks"][name], metadata["files"], where) for name in _order(metadata, where)}
-    shape = tuple(_count(latent[axis], f"latent {axis}", where, 1, 4096) for axis in ("channels", "height", "width"))
     try:
         tables = EntropyTables.from_npz(path / "entropy.npz")
-        LayeredCoder(tables, layers, shape)
+        LayeredCoder(tables, layers)
     except CodecError as error:
         raise BundleError(f"{path / 'entropy.npz'}: does not fit {METADATA} ({error})") from error
     try:
@@ -95,7 +94,6 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
         name=str(metadata["name"]),
         id=int(metadata["id"], 16),
         input_size=tuple(_count(size[side], f"input {side}", where, 8, 16384) for side in ("width", "height")),
-        latent_shape=shape,
         layers=layers,
         tasks=tasks,
         profile=profile,
@@ -133,6 +131,10 @@ def _task(name: str, entry: Mapping[str, Any], files: Mapping[str, str], where: 
     if name == "depth" and not 0 <= spec.min_m < spec.max_m < 1e6:
         raise BundleError(f"{where}: depth needs 0 <= min_m < max_m, has {spec.min_m} and {spec.max_m}")
     return spec
+
+
+def _layer(entry: Mapping[str, Any], where: Path) -> LayerShape:
+    return LayerShape(*(_count(entry[f.name], f"layers: {f.name}", where, 1, 4096) for f in fields(LayerShape)))
 
 
 def _count(value: Any, what: str, where: Path, low: int, high: int) -> int:

@@ -8,6 +8,7 @@ from tiny_bundle import make_tiny_bundle
 
 from nepi_ros.bundle import Bundle, resolve_bundle, write_bundle
 from nepi_ros.bundle_files import identity
+from nepi_ros.codec import LayerShape
 from nepi_ros.errors import BundleError, NepiError
 from nepi_ros.profile import Profile
 
@@ -29,10 +30,14 @@ def rewrite(folder, **changes):
     (folder / "bundle.json").write_text(json.dumps(metadata))
 
 
+def layers_of(*channels, height=6, width=8):
+    return [{"channels": count, "height": height, "width": width} for count in channels]
+
+
 def test_load_gives_what_was_written(original):
     bundle = Bundle.load(original.path)
-    assert (bundle.name, bundle.input_size, bundle.latent_shape) == ("tiny", (64, 48), (14, 6, 8))
-    assert bundle.layers == (1, 2, 2, 3, 3, 3) and bundle.task_mask == 7
+    assert (bundle.name, bundle.input_size, bundle.task_mask) == ("tiny", (64, 48), 7)
+    assert bundle.layers == tuple(LayerShape(channels, 6, 8) for channels in (1, 2, 2, 3, 3, 3))
     assert bundle.id == int(bundle.metadata["id"], 16) and 0 <= bundle.id < 1 << 64
     assert bundle.tasks["segmentation"].classes[0] == "floor" and bundle.tasks["depth"].max_m == 10
     assert bundle.profile.frames == 4 and len(bundle.profile.bytes) == 6
@@ -79,14 +84,15 @@ def test_changed_metadata_is_noticed(folder):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"layers": [1, 2, 2, 3, 3, 4]},
+        {"layers": layers_of(1, 2, 2, 3, 3, 4)},
         {"layers": []},
         {"layers": "123"},
-        {"layers": [1, 2, 2, 3, 3, 3.0]},
+        {"layers": [1, 2, 2, 3, 3, 3]},
+        {"layers": layers_of(1, 2, 2, 3, 3, 3.0)},
+        {"layers": layers_of(1, 2, 2, 3, 3, 3, height=4096, width=4096)},
+        {"layers": layers_of(1, 2, 2, 3, 3, 3, height=0)},
         {"input": {"width": 10**9, "height": 48}},
         {"input": None},
-        {"latent": {"channels": 14, "height": 4096, "width": 4096}},
-        {"latent": {"channels": 14, "height": 0, "width": 8}},
         {"tasks": {}},
         {"tasks": {"colour": {"network": "depth.onnx"}}},
         {"tasks": {"depth": {"network": "../depth.onnx", "min_m": 0, "max_m": 1}}},

@@ -127,6 +127,6 @@ def test_a_network_that_fails_says_so(tmp_path):
 
 
 def test_bundles_whose_networks_do_not_match_are_refused(bundle):
-    other = SimpleNamespace(**{**vars(bundle), "latent_shape": (14, 15, 20), "input_size": (168, 120)})
+    other = SimpleNamespace(**{**vars(bundle), "coder": bundle.coder, "input_size": (168, 120)})
     with pytest.raises(BundleError, match="encoder.onnx"):
         Encoder(other)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nepi_ros.codec import EntropyTables, fit_tables
+from nepi_ros.codec import EntropyTables, LayerShape, fit_tables
 from nepi_ros.codec.tables import TOTAL
 from nepi_ros.errors import CodecError
 
@@ -108,9 +108,9 @@ def test_files_that_unpack_to_too_much_are_refused():
 
 
 def test_fitted_frequencies_favour_what_is_frequent():
-    latents = np.zeros((10, 1, 8, 8), np.int8)
-    latents[:, 0, ::4] = 1
-    tables = fit_tables(latents, (1,))
+    latents = np.zeros((10, 8, 8), np.int8)
+    latents[:, ::4] = 1
+    tables = fit_tables(latents.reshape(10, 64), (LayerShape(1, 8, 8),))
     assert tables.symbols[0].tolist() == [0, 1] and tables.sizes[0] == 2
     assert (tables.frequencies.sum(axis=2, dtype=int) == TOTAL).all()
     used = tables.frequencies[0, 1:6, :2].astype(int)  # diagonal neighbours tell the rows apart
@@ -118,9 +118,9 @@ def test_fitted_frequencies_favour_what_is_frequent():
 
 
 def test_fitting_refuses_latents_that_do_not_fit():
-    for latents in (np.zeros((0, 2, 3, 3), np.int8), np.zeros((1, 3, 3, 3), np.int8), np.zeros((1, 2, 3, 3), np.int16)):
+    for latents in (np.zeros((0, 18), np.int8), np.zeros((1, 27), np.int8), np.zeros((1, 18), np.int16)):
         with pytest.raises(ValueError, match="latents"):
-            fit_tables(latents, (1, 1))
+            fit_tables(latents, (LayerShape(1, 3, 3), LayerShape(1, 3, 3)))
 
 
 def test_fitting_is_repeatable():

@@ -6,6 +6,7 @@ the profile is measured. No torch.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nepi_ros.bundle import Bundle, write_bundle
-from nepi_ros.codec import Decoder, Encoder, TargetNetworks, fit_tables, packed_size, untouched
+from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, packed_size, untouched
 from nepi_ros.codec.sessions import Network
 from nepi_ros.profile import Profile
 from nepi_ros.tasks import REGISTRY, TASKS
@@ -68,18 +69,18 @@ def make_tiny_bundle(
     encoder = _encoder(basis)
     frames = tiny_frames(10, width, height, seed)
     latents = _latents(encoder, frames, Path(path))
+    layers = [LayerShape(channels, height // BLOCK, width // BLOCK) for channels in LAYERS]
     metadata = {
         "name": name,
         "created": "2024-01-01T00:00:00+00:00",
         "input": {"width": width, "height": height},
-        "latent": {"channels": CHANNELS, "height": height // BLOCK, "width": width // BLOCK},
-        "layers": list(LAYERS),
+        "layers": [asdict(layer) for layer in layers],
         "tasks": {task: {"network": f"{task}.onnx", **_TASKS[task]} for task in TASKS if task in tasks},
         "profile": Profile((0.0,) * len(LAYERS), {task: (0.0,) * len(LAYERS) for task in tasks}).to_json(),
     }
-    files = {"encoder.onnx": encoder, "decoder.onnx": _decoder(basis)}
+    files = {"encoder.onnx": encoder, "decoder.onnx": _decoder(basis, height, width)}
     files |= {f"{task}.onnx": networks[task] for task in tasks}
-    files |= {"entropy.npz": fit_tables(latents, LAYERS).to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
+    files |= {"entropy.npz": fit_tables(latents, layers).to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
     draft = write_bundle(path, metadata, files)
     metadata["profile"] = _profile(draft, frames[:4]).to_json()
     return write_bundle(path, metadata, files)
@@ -116,8 +117,8 @@ def _latents(encoder: bytes, frames: np.ndarray, path: Path) -> np.ndarray:
     file = path.parent / f".{path.name}.encoder.onnx"
     file.write_bytes(encoder)
     try:
-        shape = (CHANNELS, frames.shape[1] // BLOCK, frames.shape[2] // BLOCK)
-        network = Network(file, ("image", np.uint8, frames.shape[1:]), ("latent", np.int8, shape))
+        size = CHANNELS * (frames.shape[1] // BLOCK) * (frames.shape[2] // BLOCK)
+        network = Network(file, ("image", np.uint8, frames.shape[1:]), ("latent", np.int8, (size,)))
         return network.run(frames)
     finally:
         file.unlink()
@@ -142,24 +143,27 @@ def _encoder(basis: np.ndarray) -> bytes:
         helper.make_node("Conv", ["centred", "basis"], ["coefficients"], strides=[BLOCK, BLOCK]),
         helper.make_node("Round", ["coefficients"], ["rounded"]),
         helper.make_node("Clip", ["rounded", "low", "high"], ["clipped"]),
-        helper.make_node("Cast", ["clipped"], ["latent"], to=TensorProto.INT8),
+        helper.make_node("Cast", ["clipped"], ["whole"], to=TensorProto.INT8),
+        helper.make_node("Flatten", ["whole"], ["latent"]),
     ]
     constants = {"grey": 127.5, "basis": basis / (255 * _STEP), "low": -127, "high": 127}
     source, result = (
         ("image", TensorProto.UINT8, ["N", "H", "W", 3]),
-        ("latent", TensorProto.INT8, ["N", CHANNELS, "h", "w"]),
+        ("latent", TensorProto.INT8, ["N", "T"]),
     )
     return _model(nodes, constants, source, result)
 
 
-def _decoder(basis: np.ndarray) -> bytes:
+def _decoder(basis: np.ndarray, height: int, width: int) -> bytes:
     nodes = [
-        helper.make_node("Cast", ["latent"], ["coefficients"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["latent", "shape"], ["whole"]),
+        helper.make_node("Cast", ["whole"], ["coefficients"], to=TensorProto.FLOAT),
         helper.make_node("ConvTranspose", ["coefficients", "basis", "grey"], ["pixels"], strides=[BLOCK, BLOCK]),
         helper.make_node("Clip", ["pixels", "low", "high"], ["image"]),
     ]
-    constants = {"basis": basis * _STEP, "grey": [0.5] * 3, "low": 0, "high": 1}
-    source = ("latent", TensorProto.INT8, ["N", CHANNELS, "h", "w"])
+    shape = np.array([-1, CHANNELS, height // BLOCK, width // BLOCK])
+    constants = {"basis": basis * _STEP, "grey": [0.5] * 3, "low": 0, "high": 1, "shape": shape}
+    source = ("latent", TensorProto.INT8, ["N", "T"])
     return _model(nodes, constants, source, ("image", TensorProto.FLOAT, ["N", 3, "H", "W"]))
 
 
@@ -199,7 +203,11 @@ _IMAGE = ("image", TensorProto.FLOAT, ["N", 3, "H", "W"])
 
 
 def _model(nodes: list, constants: dict, source: tuple, result: tuple) -> bytes:
-    tensors = [numpy_helper.from_array(np.asarray(value, np.float32), key) for key, value in constants.items()]
+    whole = {key: isinstance(value, np.ndarray) and value.dtype == np.int64 for key, value in constants.items()}
+    tensors = [
+        numpy_helper.from_array(np.asarray(value, np.int64 if whole[key] else np.float32), key)
+        for key, value in constants.items()
+    ]
     ports = [helper.make_tensor_value_info(*port) for port in (source, result)]
     graph = helper.make_graph(nodes, "tiny", ports[:1], ports[1:], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)

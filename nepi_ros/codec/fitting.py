@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nepi_ros.codec.contexts import ContextModel, planes_of
-from nepi_ros.codec.lattice import Lattice, lattice
-from nepi_ros.codec.tables import TOTAL, EntropyTables, layer_slices
+from nepi_ros.codec.arrangement import NO_NEIGHBOURS, Arrangement, LayerShape
+from nepi_ros.codec.contexts import ContextModel
+from nepi_ros.codec.tables import TOTAL, EntropyTables
 
 REFERENCE_LEVELS = 5
 NEIGHBOUR_LEVELS = 9
@@ -18,46 +18,47 @@ _SAMPLE = 200_000  # places used to choose references and thresholds
 
 def fit_tables(
     latents: np.ndarray,
-    layers: Sequence[int],
+    shapes: Sequence[LayerShape],
     reference_levels: int = REFERENCE_LEVELS,
     neighbour_levels: int = NEIGHBOUR_LEVELS,
 ) -> EntropyTables:
-    """The tables that code latents like `latents` int8 [N, C, h, w] in few bytes.
+    """The tables that code latents like the flat ones int8 [N, T] of layers of these shapes in few bytes.
 
-    `layers` gives each layer's number of channels. Rows seldom used are mixed with the channel's row for the same
-    neighbours, and that with the channel's marginal, so that few frames are enough.
+    Rows seldom used are mixed with the channel's row for the same neighbours, and that with the channel's marginal,
+    so that few frames are enough.
     """
-    count, channels, height, width = latents.shape
-    if not count or latents.dtype != np.int8 or sum(layers) != channels:
-        raise ValueError(f"need int8 latents of {sum(layers)} channels, got {latents.dtype} {latents.shape}")
-    grid = lattice(height, width)
-    planes = np.stack([_planes(latent, layers, grid.order) for latent in latents])
-    symbols, sizes = _alphabets(planes[:, :channels])
-    reference, reference_thresholds = _references(planes, layers, reference_levels)
+    arrangement = Arrangement(shapes)
+    if not len(latents) or latents.dtype != np.int8 or latents.shape[1:] != (arrangement.size,):
+        raise ValueError(f"need int8 latents of {arrangement.size} values, got {latents.dtype} {latents.shape}")
+    known = np.stack([arrangement.whole(latent) for latent in latents])
+    symbols, sizes = _alphabets(known, arrangement)
+    reference, reference_thresholds = _references(known, arrangement, reference_levels)
     draft = EntropyTables(
-        layers=np.asarray(layers, np.int32),
+        layers=np.array([shape.channels for shape in shapes], np.int32),
         sizes=sizes,
         symbols=symbols,
         reference=reference,
         reference_thresholds=reference_thresholds,
-        neighbour_thresholds=_neighbour_thresholds(planes[:, :channels], grid, neighbour_levels),
+        neighbour_thresholds=_neighbour_thresholds(known, arrangement, neighbour_levels),
         frequencies=_uniform(sizes, reference_levels * (2 * neighbour_levels + 1), symbols.shape[1] + 1),
     )
-    counts = _count(planes, draft, grid)
+    counts = _count(known, draft, arrangement)
     return EntropyTables(**{**vars(draft), "frequencies": _frequencies(counts, sizes, reference_levels)})
 
 
-def _planes(latent: np.ndarray, layers: Sequence[int], order: np.ndarray) -> np.ndarray:
-    return planes_of(latent.reshape(len(latent), -1)[:, order].astype(np.int16), np.asarray(layers))
+def _channels(arrangement: Arrangement) -> list[np.ndarray]:
+    """Where each channel's values lie, in coding order."""
+    return [np.flatnonzero(arrangement.channel == c) for c in range(int(arrangement.channel.max()) + 1)]
 
 
-def _alphabets(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each channel's values, most frequent first [C, S], and how many [C], from [N, C, places].
+def _alphabets(known: np.ndarray, arrangement: Arrangement) -> tuple[np.ndarray, np.ndarray]:
+    """Each channel's values, most frequent first [C, S], and how many [C].
 
     Gaps between seen values are filled: a value between two seen ones is not worth an escape.
     """
     alphabets = []
-    for channel in np.moveaxis(values, 1, 0):
+    for where in _channels(arrangement):
+        channel = known[:, where]
         low = int(channel.min())
         counts = np.bincount((channel - low).ravel())
         alphabets.append(np.argsort(-counts, kind="stable") + low)
@@ -80,23 +81,27 @@ def _quantiles(values: np.ndarray, levels: int) -> np.ndarray:
     return np.array(thresholds + [np.iinfo(np.int16).max] * (levels - 1 - len(thresholds)), np.int16)
 
 
-def _references(planes: np.ndarray, layers: Sequence[int], levels: int) -> tuple[np.ndarray, np.ndarray]:
+def _references(known: np.ndarray, arrangement: Arrangement, levels: int) -> tuple[np.ndarray, np.ndarray]:
     """For each channel the plane known before it that tells most about it (mutual information), and thresholds."""
-    channels = sum(layers)
-    flat = _sample(np.moveaxis(planes, 1, 0).reshape(planes.shape[1], -1))
-    thresholds = np.stack([_quantiles(plane, levels) for plane in flat])
-    quantised = np.stack([np.searchsorted(t, p, side="right") for t, p in zip(thresholds, flat, strict=True)])
-    reference = np.empty(channels, np.int16)
-    for k, own in enumerate(layer_slices(layers)):
-        known = [channels + k, *range(own.start)]
-        for c in range(own.start, own.stop):
-            gains = [_information(flat[c], quantised[plane], levels) for plane in known]
-            reference[c] = known[int(np.argmax(gains))]
-    return reference, thresholds[reference]
+    channels = int(arrangement.channel.max()) + 1
+    reference, chosen = np.empty(channels, np.int16), np.empty((channels, levels - 1), np.int16)
+    first = 0
+    for k, shape in enumerate(arrangement.shapes):
+        own = range(first, first + shape.channels)
+        planes = {p: _sample(known[:, arrangement.plane(p, k, channels)]) for p in (channels + k, *range(first))}
+        thresholds = {p: _quantiles(values, levels) for p, values in planes.items()}
+        quantised = {p: np.searchsorted(thresholds[p], values, side="right") for p, values in planes.items()}
+        for c in own:
+            values = _sample(known[:, arrangement.plane(c, k, channels)])
+            gains = {p: _information(values, levels_of, levels) for p, levels_of in quantised.items()}
+            reference[c] = max(gains, key=gains.__getitem__)
+            chosen[c] = thresholds[int(reference[c])]
+        first += shape.channels
+    return reference, chosen
 
 
-def _sample(flat: np.ndarray) -> np.ndarray:
-    return flat[:, :: -(-flat.shape[1] // _SAMPLE)]
+def _sample(values: np.ndarray) -> np.ndarray:
+    return values.ravel()[:: -(-values.size // _SAMPLE)]
 
 
 def _information(values: np.ndarray, levels_of: np.ndarray, levels: int) -> float:
@@ -109,13 +114,14 @@ def _information(values: np.ndarray, levels_of: np.ndarray, levels: int) -> floa
     return float((joint[seen] * np.log(joint[seen] / independent[seen])).sum())
 
 
-def _neighbour_thresholds(values: np.ndarray, grid: Lattice, levels: int) -> np.ndarray:
+def _neighbour_thresholds(known: np.ndarray, arrangement: Arrangement, levels: int) -> np.ndarray:
     """Thresholds int16 [C, levels - 1] for sums of four neighbours."""
-    around = [stage.neighbours for stage in grid.stages if stage.neighbours is not None]
-    if not around:
-        return np.full((values.shape[1], levels - 1), np.iinfo(np.int16).max, np.int16)
-    places = np.concatenate(around)
-    return np.stack([_quantiles(channel[:, places].sum(axis=2), levels) for channel in np.moveaxis(values, 1, 0)])
+    rows = []
+    for where in _channels(arrangement):
+        where = where[arrangement.kind[where] != NO_NEIGHBOURS]
+        sums = known[:, arrangement.around[where]].sum(axis=2)
+        rows.append(_quantiles(sums, levels) if sums.size else np.full(levels - 1, np.iinfo(np.int16).max, np.int16))
+    return np.stack(rows)
 
 
 def _uniform(sizes: np.ndarray, contexts: int, width: int) -> np.ndarray:
@@ -123,19 +129,17 @@ def _uniform(sizes: np.ndarray, contexts: int, width: int) -> np.ndarray:
     return _quantise(np.repeat((np.arange(width) <= sizes[:, None])[:, None], contexts, axis=1).astype(np.float64))
 
 
-def _count(planes: np.ndarray, tables: EntropyTables, grid: Lattice) -> np.ndarray:
+def _count(known: np.ndarray, tables: EntropyTables, arrangement: Arrangement) -> np.ndarray:
     """How often each symbol was met in each context, float64 [C, contexts, S + 1]."""
-    model, width = ContextModel(tables), tables.frequencies.shape[2]
+    model, width = ContextModel(tables, arrangement), tables.frequencies.shape[2]
     symbol_of = np.zeros((tables.channels, 256), np.intp)
     for c, count in enumerate(tables.sizes):
         symbol_of[c, tables.symbols[c, :count] + 128] = np.arange(count)
     counts = np.zeros(tables.frequencies.size)
-    whole, each = slice(0, tables.channels), np.arange(tables.channels)[:, None]
-    for frame in planes:
-        for stage in grid.stages:
-            symbols = symbol_of[each, frame[whole, stage.places] + 128]
-            cells = model.rows(frame, whole, stage) * width + symbols
-            counts += np.bincount(cells.ravel(), minlength=counts.size)
+    everything = slice(0, arrangement.size)
+    for frame in known:
+        symbols = symbol_of[arrangement.channel, frame[everything] + 128]
+        counts += np.bincount(model.rows(frame, everything) * width + symbols, minlength=counts.size)
     return counts.reshape(tables.frequencies.shape)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nepi_ros.codec.entropy import LayeredCoder
 from nepi_ros.codec.packing import packed_size
 from nepi_ros.codec.sessions import Network
 from nepi_ros.errors import ConfigError
@@ -33,13 +32,13 @@ class Encoder:
 
     def __init__(self, bundle: "Bundle", threads: int = 1, providers: Sequence[str] | None = None) -> None:
         width, height = bundle.input_size
-        self.coder = LayeredCoder(bundle.tables, bundle.layers, bundle.latent_shape)
+        self.coder = bundle.coder()
         self._shape = (height, width, 3)
-        source, result = ("image", np.uint8, self._shape), ("latent", np.int8, bundle.latent_shape)
+        source, result = ("image", np.uint8, self._shape), ("latent", np.int8, (self.coder.size,))
         self._network = Network(bundle.path / "encoder.onnx", source, result, providers, threads)
 
     def latents(self, images: np.ndarray) -> np.ndarray:
-        """Latents int8 [N, C, h, w] of RGB images uint8 [N, H, W, 3] at the bundle's input size."""
+        """Flat latents int8 [N, T] of RGB images uint8 [N, H, W, 3] at the bundle's input size."""
         if images.shape[1:] != self._shape or images.dtype != np.uint8:
             raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (N, {self._shape})")
         return self._network.run(np.ascontiguousarray(images))
@@ -54,8 +53,8 @@ class Decoder:
 
     def __init__(self, bundle: "Bundle", providers: Sequence[str] | None = None, threads: int = 1) -> None:
         width, height = bundle.input_size
-        self.coder = LayeredCoder(bundle.tables, bundle.layers, bundle.latent_shape)
-        source, result = ("latent", np.int8, bundle.latent_shape), ("image", np.float32, (3, height, width))
+        self.coder = bundle.coder()
+        source, result = ("latent", np.int8, (self.coder.size,)), ("image", np.float32, (3, height, width))
         self._network = Network(bundle.path / "decoder.onnx", source, result, providers, threads)
 
     @property
@@ -64,7 +63,7 @@ class Decoder:
         return self._network.providers
 
     def images(self, latents: np.ndarray) -> np.ndarray:
-        """Images float32 [N, 3, H, W], about 0 to 1, of latents int8 [N, C, h, w]."""
+        """Images float32 [N, 3, H, W], about 0 to 1, of flat latents int8 [N, T]."""
         return self._network.run(np.ascontiguousarray(latents))
 
     def decode(self, frames: Sequence[Sequence[bytes]]) -> np.ndarray:

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from nepi_ros.bundle import Bundle, resolve_bundle
-from nepi_ros.codec import packed_size
+from nepi_ros.codec import LayerShape, packed_size
 from nepi_ros.epitome_file import SUFFIX, EpitomeFile
 
 
@@ -37,14 +37,13 @@ def describe_epitome(path: Path) -> str:
 def describe_bundle(bundle: Bundle) -> str:
     """Tasks, sizes and profile of a bundle."""
     width, height = bundle.input_size
-    channels, rows, columns = bundle.latent_shape
     size = sum(file.stat().st_size for file in bundle.path.iterdir() if file.is_file())
     lines = [
         f"bundle  {bundle.name} {bundle.id:016x}",
         f"folder  {bundle.path} ({size / 1e6:.1f} MB)",
         f"made    {bundle.metadata['created']}",
         f"input   {width} x {height}",
-        f"latent  {channels} channels of {columns} x {rows}, in {len(bundle.layers)} layers of {_shown(bundle.layers)}",
+        f"latent  {len(bundle.layers)} layers of channels on a grid: {', '.join(map(_shown, bundle.layers))}",
     ]
     for name, spec in bundle.tasks.items():
         meaning = ", ".join(spec.classes) or f"{spec.min_m:g} to {spec.max_m:g} m"
@@ -52,8 +51,8 @@ def describe_bundle(bundle: Bundle) -> str:
     return "\n".join([*lines, "", *_profile(bundle)])
 
 
-def _shown(layers: tuple[int, ...]) -> str:
-    return ", ".join(map(str, layers)) + " channels"
+def _shown(layer: LayerShape) -> str:
+    return f"{layer.channels} on {layer.width} x {layer.height}"
 
 
 def _profile(bundle: Bundle) -> list[str]:

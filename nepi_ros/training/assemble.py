@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from nepi_ros.bundle import Bundle, write_bundle
-from nepi_ros.codec import Decoder, Encoder, TargetNetworks, fit_tables, packed_size, untouched
+from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, packed_size, untouched
 from nepi_ros.datasets import FrameSet, Sample
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import result_over_source, result_size, truth_of
@@ -41,11 +41,13 @@ def make_bundle(
     halve_weights(codec)
     files = files | {"encoder.onnx": export_encoder(codec.encoder, size)}
     latents = encode_all(files["encoder.onnx"], frames)
-    files["decoder.onnx"] = export_decoder(codec.decoder, latents.shape[1:])
-    files["entropy.npz"] = fit_tables(latents, config.codec.layers).to_npz()
+    height, width = size[1] // codec.stride, size[0] // codec.stride
+    files["decoder.onnx"] = export_decoder(codec.decoder, (sum(codec.layers), height, width))
+    layers = [LayerShape(channels, height, width) for channels in codec.layers]
+    files["entropy.npz"] = fit_tables(latents, layers).to_npz()
     if config.notice:
         files["NOTICE"] = config.notice.strip().encode() + b"\n"
-    metadata = _metadata(config, latents.shape[1:])
+    metadata = _metadata(config, layers)
     with TemporaryDirectory() as folder:
         # A profile is measured with the bundle it goes into; so the bundle is first written with an empty one.
         unmeasured = {**metadata, "profile": _empty_profile(config).to_json()}
@@ -55,7 +57,7 @@ def make_bundle(
 
 
 def encode_all(encoder: bytes, frames: Frames) -> np.ndarray:
-    """Latents int8 [N,C,h,w] of all frames, by the exported encoder."""
+    """Flat latents int8 [N,T] of all frames, by the exported encoder."""
     session = onnxruntime.InferenceSession(encoder, providers=["CPUExecutionProvider"])
     images = frames.image.permute(0, 2, 3, 1).cpu().numpy()
     bar = tqdm(images, desc="encoding", unit="frame", leave=False)
@@ -126,13 +128,11 @@ class _Gauge:
         return [task for task, meter in self.accuracy.items() if np.isfinite(meter.value())]
 
 
-def _metadata(config: TrainConfig, latent_shape: tuple[int, ...]) -> dict:
-    channels, height, width = latent_shape
+def _metadata(config: TrainConfig, layers: Sequence[LayerShape]) -> dict:
     return {
         "name": config.name,
         "input": asdict(config.input),
-        "latent": {"channels": channels, "height": height, "width": width},
-        "layers": list(config.codec.layers),
+        "layers": [asdict(layer) for layer in layers],
         "tasks": {task: {"network": f"{task}.onnx", **settings} for task, settings in config.tasks.items()},
     }
 

@@ -52,7 +52,9 @@ class Prior(nn.Module):
 
 
 class Codec(nn.Module):
-    """Encoder, decoder and prior, trained together."""
+    """Encoder, decoder and prior, trained together. One place of the latent stands for stride x stride pixels."""
+
+    stride = 16
 
     def __init__(self, layers: tuple[int, ...]) -> None:
         super().__init__()

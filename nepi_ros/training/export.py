@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import warnings
 
 import numpy as np
@@ -24,7 +25,7 @@ _OPSET = 17
 
 
 class DeployedEncoder(nn.Module):
-    """image uint8 [N,H,W,3] -> latent int8 [N,C,h,w]."""
+    """image uint8 [N,H,W,3] -> flat latent int8 [N,T]."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -32,18 +33,18 @@ class DeployedEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         latent = self.encoder(image.permute(0, 3, 1, 2).float() / 255.0)
-        return latent.round().clamp(-LATENT_LIMIT, LATENT_LIMIT).to(torch.int8)
+        return latent.round().clamp(-LATENT_LIMIT, LATENT_LIMIT).to(torch.int8).flatten(1)
 
 
 class DeployedDecoder(nn.Module):
-    """latent int8 [N,C,h,w] -> image float32 [N,3,H,W]."""
+    """flat latent int8 [N,T] -> image float32 [N,3,H,W]."""
 
-    def __init__(self, decoder: nn.Module) -> None:
+    def __init__(self, decoder: nn.Module, latent_shape: tuple[int, int, int]) -> None:
         super().__init__()
-        self.decoder = decoder
+        self.decoder, self.latent_shape = decoder, latent_shape
 
     def forward(self, latent: Tensor) -> Tensor:
-        return self.decoder(latent.float())
+        return self.decoder(latent.float().view(-1, *self.latent_shape))
 
 
 def export_encoder(encoder: nn.Module, size: tuple[int, int]) -> bytes:
@@ -54,8 +55,8 @@ def export_encoder(encoder: nn.Module, size: tuple[int, int]) -> bytes:
 
 def export_decoder(decoder: nn.Module, latent_shape: tuple[int, int, int]) -> bytes:
     """ONNX of a decoder for latents of shape (C, h, w)."""
-    latent = torch.randint(-3, 4, (2, *latent_shape), dtype=torch.int8)
-    return _export(DeployedDecoder(decoder), latent, "latent", "image")
+    latent = torch.randint(-3, 4, (2, math.prod(latent_shape)), dtype=torch.int8)
+    return _export(DeployedDecoder(decoder, latent_shape), latent, "latent", "image")
 
 
 @torch.no_grad()
