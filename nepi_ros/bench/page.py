@@ -17,7 +17,8 @@ h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; } .muted { color: var(--muted)
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
 th { font-weight: 600; vertical-align: bottom; } th:first-child, td:first-child, td.words { text-align: left; }
-tr.ours td { color: var(--ours); font-weight: 600; } .wide { overflow-x: auto; font-size: 13px; }
+tr.ours td { color: var(--ours); font-weight: 600; } .wide { overflow-x: auto; font-size: 12px; }
+.wide td { white-space: nowrap; padding: .2rem .45rem; }
 img.plot { width: 100%; max-width: 860px; background: white; border-radius: 6px; }
 .frames { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 14px; }
 figure { margin: 0; } figure img { width: 100%; display: block; border-radius: 4px; margin-bottom: 3px; }
@@ -71,9 +72,10 @@ def _beside(results: Mapping[str, Any]) -> list[str]:
     lines = "".join(_line(row, words=set(range(5))) for row in rows)
     return [
         "<h2>The same, asked otherwise</h2>",
-        "<p>Bytes of the epitome, and of each method as a multiple of it: at other distances from the target, by "
-        "agreement with the networks on the untouched frame instead of labels, with all headers of ROS 2, RTPS, UDP "
-        "and IP, and with networks trained for JPEG. A dash: never gets there.</p>",
+        "<p>Bytes of the epitome, and of each method as a multiple of it (in bytes where the epitome never gets "
+        "there): at other distances from the target, by agreement with the networks on the untouched frame instead of "
+        "labels, with all headers of ROS 2, RTPS, UDP and IP, and with networks trained for JPEG. A dash: never gets "
+        "there.</p>",
         f'<div class="wide"><table>{_line(head, tag="th")}{lines}</table></div>',
     ]
 
