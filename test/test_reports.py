@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The committed reports, and that the README says of them what is in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nepi_ros.bundle import Bundle
+
+ROOT = Path(__file__).parents[1]
+SETS = ("camvid", "kitchen", "trashnet")
+METHODS = {"epitome", "jpeg", "jpeg_downscaled", "webp", "avif", "hevc_intra", "grace", "task_blind"}
+VIDEO = {"h264", "hevc", "av1"}
+
+pytestmark = pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="installed without the checkout")
+
+
+def report(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "reports" / name / "results.json").read_text())
+
+
+def in_words(size: float | None) -> str:
+    return "never" if size is None else f"{size:,.0f}"
+
+
+def readme_row(name: str, task: str, row: dict[str, Any]) -> str:
+    """The line of the README's table for one task of a set."""
+    others = {m: s for m, s in row["bytes"].items() if s and m not in ("epitome", "jpeg", "grace", *VIDEO)}
+    video = {m: s for m, s in row["bytes"].items() if s and m in VIDEO}
+    best = [in_words(min(found.values())) if found else "-" for found in (others, video)]
+    cells = [f"{name}, {task}", f"{row['target_accuracy']:.3f}", *(in_words(row["bytes"][m]) for m in
+             ("epitome", "jpeg", "grace")), *best]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_report_has_every_method(name: str) -> None:
+    found = report(name)
+    assert found["headline"]
+    for row in found["headline"].values():
+        wanted = METHODS | VIDEO if name == "kitchen" else METHODS
+        assert {method for method in row["bytes"] if row["best"].get(method)} >= wanted
+        assert row["threshold"] == pytest.approx(0.99 * row["target_accuracy"])
+    assert set(found["targets"]) == {"plain", "robust"}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_report_is_of_the_committed_bundle(name: str) -> None:
+    bundle, run = Bundle.load(ROOT / "models" / name), report(name)["run"]
+    assert int(run["bundle"]["id"], 16) == bundle.id
+    timed = json.loads((ROOT / "reports/codec/results.json").read_text())["bundles"]
+    assert int(timed[name]["bundle_id"], 16) == bundle.id
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_readme_says_what_was_measured(name: str) -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    for task, row in report(name)["headline"].items():
+        assert readme_row(name, task, row) in lines
+
+
+def test_reports_hold_no_pictures_of_the_sets() -> None:
+    kinds = {path.suffix for path in (ROOT / "reports").rglob("*") if path.is_file()}
+    assert kinds <= {".json", ".svg", ".md"}
