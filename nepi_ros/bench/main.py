@@ -6,8 +6,9 @@ from __future__ import annotations
 import argparse
 
 from nepi_ros.bench import rate_accuracy
+from nepi_ros.bench.link import command as link
 
-_BENCHES = {"rate-accuracy": rate_accuracy}
+_BENCHES = {"rate-accuracy": rate_accuracy, "link": link}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ off: delays of both ways, and the results' way back, since the edge reports afte
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -74,13 +75,21 @@ class Budget:
 
 @dataclass(frozen=True)
 class LinkState:
-    """What a rule knows of the link. Times in seconds, NaN when not known; in_flight in bytes on the wire."""
+    """What a rule knows of the link. Times in seconds, NaN when not known; in_flight in bytes on the wire.
+
+    low_kbps, high_kbps: what the capacity lies between, four times out of five. hit_rate: recent share of frames in
+    time, loss: of frames lost, 0 to 1; NaN from a rule that does not measure them.
+    """
 
     capacity_kbps: float
     round_trip_s: float
     edge_s: float
     encode_s: float
     in_flight: int
+    low_kbps: float = math.nan
+    high_kbps: float = math.nan
+    hit_rate: float = math.nan
+    loss: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ _REMEMBERED = 256
 
 @dataclass(frozen=True)
 class Sent:
-    """A frame that was handed over. `due`: when its results must be back. `least`: what it would have cost cut down
-    to the smallest, `granted`: what its results may cost. Bytes on the wire, seconds."""
+    """A frame that was handed over, in seconds and bytes on the wire.
+
+    due: when its results must be back. least: what its smallest prefix would have cost.
+    """
 
     sequence: int
     at: float
@@ -20,12 +22,13 @@ class Sent:
     first_bytes: int
     due: float
     least: int
-    granted: int
 
 
 class Flight:
-    """Frames in order of their hand-over. A link keeps the order: once a later one is reported, an earlier one that
-    was not will never be."""
+    """Frames in order of their hand-over.
+
+    A link keeps the order: once a later one is reported, an earlier one that was not will never be.
+    """
 
     def __init__(self) -> None:
         self._frames: OrderedDict[int, Sent] = OrderedDict()

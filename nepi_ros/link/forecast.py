@@ -9,16 +9,18 @@ and a frame of another size would have taken the same, give or take the bytes at
     time(up, down) = away + (up - its own up) * up_cost + (down - its own down) * down_cost
 
 The cost of a byte is how far apart a frame's messages arrived over their bytes (packet dispersion). A frame of one
-message has none: it was application-limited, and takes the mean cost of those that had.
+message has none: it was application-limited, and its bytes cost what times over sizes of all samples say.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+_OUTLIER = 3.0
 _FREE = 1e-9  # seconds per byte; nothing is faster than 8 Gbit/s
 
 
@@ -49,6 +51,7 @@ class Forecast:
         self._size, self._memory = size, memory_s
         self._table = np.full((6, size), math.nan)
         self._count = 0
+        self._view: View | None = None
 
     def __len__(self) -> int:
         return min(self._count, self._size)
@@ -59,6 +62,7 @@ class Forecast:
             sample.at, sample.away_s, sample.up_bytes, sample.up_cost, sample.down_bytes, sample.down_cost
         )  # fmt: skip
         self._count += 1
+        self._view = None
 
     def view(self, longer_than_s: float = 0.0, up_cost: float = math.nan) -> View | None:
         """The samples as a distribution; None without any.
@@ -66,21 +70,38 @@ class Forecast:
         `longer_than_s`: only those that took longer, for a frame on its way has told already that it does. `up_cost`
         takes the place of what was measured.
         """
-        table = self._table[:, : len(self)]
-        if longer_than_s > 0.0:
-            table = table[:, table[1] > longer_than_s]
-        if not table.shape[1]:
-            return None
-        at, away, up, costs_up, down, costs_down = table
-        weight = np.exp((at - at.max()) / self._memory)
-        costs_up = _known(costs_up, weight, up) if math.isnan(up_cost) else np.full_like(away, max(up_cost, _FREE))
-        return View(weight / weight.sum(), away, up, costs_up, down, _known(costs_down, weight, down))
+        view = self._whole()
+        if view is None or not math.isnan(up_cost):
+            view = view and replace(view, up_cost=np.full_like(view.away, max(up_cost, _FREE)))
+        if view is None or longer_than_s <= self.shortest_s:
+            return view
+        kept = view.away > longer_than_s
+        return view.only(kept) if kept.any() else None
 
-    def share_longer(self, than_s: float) -> float:
-        """Weight of the samples that took longer, 0 to 1."""
-        at, away = self._table[:2, : len(self)]
-        weight = np.exp((at - at.max()) / self._memory)
-        return float(weight[away > than_s].sum() / weight.sum())
+    def _whole(self) -> View | None:
+        """All samples, worked out once after each new one."""
+        if self._view is None and self._count:
+            at, away, up, costs_up, down, costs_down = self._table[:, : len(self)]
+            weight = np.exp((at - at.max()) / self._memory)
+            weight /= weight.sum()
+            costs = _filled(costs_up, weight, up, away), _filled(costs_down, weight, down, away)
+            self._view = View(weight, away, up, costs[0], down, costs[1])
+        return self._view
+
+    def capacity(self) -> tuple[float, float, float]:
+        """What the link carries towards the edge in kbit/s: a tenth of the samples saw less, the mean, a tenth more.
+
+        NaN as long as all samples are application-limited.
+        """
+        known = ~np.isnan(self._table[3, : len(self)])
+        if not known.any():
+            return math.nan, math.nan, math.nan
+        view = self._whole().only(known)
+        costs = view.up_cost, np.maximum(view.up_cost, _FREE)
+        order = np.argsort(costs[1])
+        places = np.searchsorted(np.cumsum(view.weight[order]) / view.share, (0.1, 0.9))
+        high, low = 0.008 / costs[1][order[np.minimum(places, len(order) - 1)]]
+        return float(low), 0.008 / view.mean_up_cost, float(high)
 
     @property
     def shortest_s(self) -> float:
@@ -101,7 +122,7 @@ class Forecast:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Samples as a distribution: weights that add up to 1, and what each says of a frame. Arrays [samples]."""
+    """Samples as a distribution: weights (1 for all there are), and what each says of a frame; arrays [samples]."""
 
     weight: np.ndarray
     away: np.ndarray
@@ -110,13 +131,33 @@ class View:
     down: np.ndarray
     down_cost: np.ndarray
 
+    def only(self, kept: np.ndarray) -> View:
+        """Some of the samples: bool [samples]."""
+        arrays = self.weight, self.away, self.up, self.up_cost, self.down, self.down_cost
+        return View(*(array[kept] for array in arrays))
+
+    @property
+    def share(self) -> float:
+        """Weight of these samples among all, 0 to 1."""
+        return float(self.weight.sum())
+
+    @cached_property
+    def mean_up_cost(self) -> float:
+        """Seconds per byte towards the edge."""
+        return _mean(self.up_cost, self.weight * self.up)
+
+    @cached_property
+    def mean_down_cost(self) -> float:
+        """Seconds per byte on the way back."""
+        return _mean(self.down_cost, self.weight * self.down)
+
     def chance(self, within_s: float, up: float, down: float) -> float:
-        """Probability that a frame of `up` bytes and its `down` bytes of results take at most `within_s` seconds."""
+        """Weight of the samples that say: `up` bytes and `down` bytes of results take at most `within_s` seconds."""
         times = self.away + (up - self.up) * self.up_cost + (down - self.down) * self.down_cost
         return float(self.weight[times <= within_s].sum())
 
     def most_up(self, within_s: float, down: float, share: float) -> float:
-        """Most bytes that are there, and `down` bytes back, within a time with probability `share`; may be below 0."""
+        """Most bytes that are there, and `down` bytes back, in time by samples of weight `share`; may be below 0."""
         spare = within_s - self.away - (down - self.down) * self.down_cost
         return self._reached(self.up + spare / self.up_cost, share)
 
@@ -132,12 +173,26 @@ class View:
         return float(values[order[min(place, len(order) - 1)]])
 
 
-def _known(costs: np.ndarray, weight: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Costs with the mean, by weight and bytes, in place of those that are not known."""
+def _mean(costs: np.ndarray, counts: np.ndarray) -> float:
+    total = float(counts.sum())
+    return max(float(costs @ counts) / total, _FREE) if total > 0.0 else _FREE
+
+
+def _filled(costs: np.ndarray, weight: np.ndarray, sizes: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """Costs with the slope of time over size in place of those that are not known."""
     missing = np.isnan(costs)
     if not missing.any():
         return np.maximum(costs, _FREE)
-    counts = np.where(missing, 0.0, weight * sizes)
-    total = counts.sum()
-    mean = float((np.where(missing, 0.0, costs) * counts).sum() / total) if total > 0 else _FREE
-    return np.maximum(np.where(missing, mean, costs), _FREE)
+    return np.maximum(np.where(missing, _slope(weight, sizes, away), costs), _FREE)
+
+
+def _slope(weight: np.ndarray, sizes: np.ndarray, away: np.ndarray) -> float:
+    """How much longer larger frames took, in seconds per byte, by weighted least squares.
+
+    A stall says nothing of sizes: times count up to so many times the shortest.
+    """
+    times = np.minimum(away, _OUTLIER * away.min())
+    share = weight / weight.sum()
+    apart = sizes - share @ sizes
+    spread = share @ (apart * apart)
+    return float(share @ (apart * times) / spread) if spread > 0.0 else 0.0

@@ -13,6 +13,7 @@ from nepi_ros.bundle import Bundle
 from nepi_ros.link.returns import DENSE, SCALES, ladder
 from nepi_ros.link.wire import packets, single_packet
 
+FIXED_QUALITY = 50
 Packets = tuple[int, ...]
 """Sizes of the IP packets of a message."""
 
@@ -34,12 +35,14 @@ class Option:
 class Payloads:
     """Frames as epitomes and as JPEG, their results, and accuracies.
 
-    epitomes, jpegs: [F][options], smallest first. results: [F][steps], full size first (as `ladder`); each is the
-    packets of the result messages. accuracy: of a prefix or quality (by its place + 1; 0: nothing) at a step.
+    epitomes, jpegs: [F][options], smallest first; jpeg_fixed: quality 50 alone. results: [F][steps], full size
+    first (as `ladder`); each is the packets of the result messages. accuracy: of a prefix or quality (by its
+    place + 1; 0: nothing) at a step.
     """
 
     epitomes: tuple[tuple[Option, ...], ...]
     jpegs: tuple[tuple[Option, ...], ...]
+    jpeg_fixed: tuple[tuple[Option, ...], ...]
     results: tuple[tuple[tuple[Packets, ...], ...], ...]
     report: Packets
     epitome_accuracy: tuple[tuple[float, ...], ...]
@@ -61,20 +64,16 @@ def make_payloads(bundle: Bundle, measured: Measured) -> Payloads:
     epitome_accuracy = _accuracies(curves, measured, steps)
     jpeg_full = _accuracies(measured.jpeg_agreement, measured, steps)
     least = next((q for q in range(1, len(jpeg_full)) if jpeg_full[q][0] >= epitome_accuracy[1][0]), 1)
+    fixed = measured.qualities.index(FIXED_QUALITY)
     return Payloads(
         tuple(_epitome_options(layers[:useful]) for layers in measured.layers),
         tuple(_jpeg_options(sizes, least) for sizes in measured.jpeg),
+        tuple(_jpeg_options(sizes[fixed : fixed + 1], 0, fixed) for sizes in measured.jpeg),
         tuple(_result_messages(bundle, measured, frame, steps) for frame in range(len(measured.layers))),
         packets(report_serialised()),
         epitome_accuracy,
         jpeg_full,
     )
-
-
-def jpeg_at(measured: Measured, quality: int) -> tuple[Option, ...]:
-    """Each frame as JPEG of the measured quality nearest to `quality`."""
-    place = min(range(len(measured.qualities)), key=lambda q: abs(measured.qualities[q] - quality))
-    return tuple(_jpeg_option(sizes[place], place) for sizes in measured.jpeg)
 
 
 def _accuracies(
@@ -106,12 +105,10 @@ def _epitome_options(layers: Sequence[int]) -> tuple[Option, ...]:
     return tuple(options)
 
 
-def _jpeg_options(sizes: Sequence[int], least: int) -> tuple[Option, ...]:
-    return tuple(_jpeg_option(size, place) for place, size in enumerate(sizes) if place + 1 >= least)
-
-
-def _jpeg_option(size: int, place: int) -> Option:
-    return Option((packets(image_serialised(size, "jpeg")),), (place + 1,))
+def _jpeg_options(sizes: Sequence[int], least: int, first: int = 0) -> tuple[Option, ...]:
+    """One message each, which IP fragments; worth from `least` on. `first`: the place of sizes[0]."""
+    worths = ((worth, size) for worth, size in enumerate(sizes, first + 1) if worth >= least)
+    return tuple(Option((packets(image_serialised(size, "jpeg")),), (worth,)) for worth, size in worths)
 
 
 def _result_messages(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, nan
 from typing import Any
 
@@ -151,9 +151,11 @@ class Replay:
     def _hand_over(self, now: float, robot: int, number: int) -> None:
         me, age = self._robots[robot], self._conditions.encode_s
         options = me.options[number % len(me.options)]
-        begun = self._clock() if self._clock else 0.0
         me.rule.encoded(age)
+        begun = self._clock() if self._clock else 0.0
         budget = me.rule.budget(now, age, options[0].wire)
+        if self._clock:
+            me.decision_s.append(self._clock() - begun)
         choice = next((option for option in reversed(options) if option.wire <= budget.bytes), None)
         outcome = Outcome(now - age, budget.bytes, reason=budget.reason)
         me.outcomes.append(outcome)
@@ -163,8 +165,6 @@ class Replay:
                 messages.append(messages[0])
             outcome.sent_bytes = sum(map(sum, messages))
             me.rule.sent(now, number, outcome.sent_bytes, sum(messages[0]))
-        if self._clock:
-            me.decision_s.append(self._clock() - begun)
         if choice is None:
             return
         flight = _Flight(robot, number, now, choice, budget.result_bytes, len(choice.messages))
@@ -187,10 +187,7 @@ class Replay:
         report, (first, first_size) = flight.report, flight.back_first
         spread = {"return_bytes": report.result_bytes - first_size, "return_spread_s": now - first}
         whole = flight.back == len(sizes)
-        begun = self._clock() if self._clock else 0.0
-        me.rule.reported(now, FrameReport(**{**vars(report), **(spread if whole else {})}))
-        if self._clock and me.decision_s:
-            me.decision_s[-1] += self._clock() - begun
+        me.rule.reported(now, replace(report, **spread) if whole else report)
 
     # On the edge
 
