@@ -68,11 +68,11 @@ class Forecast:
         """The samples as a distribution; None without any.
 
         `longer_than_s`: only those that took longer, for a frame on its way has told already that it does. `up_cost`
-        takes the place of what was measured.
+        takes the place of what was measured, also for the bytes of the samples.
         """
         view = self._whole()
-        if view is None or not math.isnan(up_cost):
-            view = view and replace(view, up_cost=np.full_like(view.away, max(up_cost, _FREE)))
+        if view is not None and not math.isnan(up_cost):
+            view = view.at_cost(up_cost)
         if view is None or longer_than_s <= self.shortest_s:
             return view
         kept = view.away > longer_than_s
@@ -135,6 +135,11 @@ class View:
         """Some of the samples: bool [samples]."""
         arrays = self.weight, self.away, self.up, self.up_cost, self.down, self.down_cost
         return View(*(array[kept] for array in arrays))
+
+    def at_cost(self, up_cost: float) -> View:
+        """The same samples, had every byte towards the edge cost `up_cost` seconds."""
+        away = np.maximum(self.away - self.up * self.up_cost, 0.0) + self.up * up_cost
+        return replace(self, away=away, up_cost=np.full_like(away, max(up_cost, _FREE)))
 
     @property
     def share(self) -> float:
