@@ -157,7 +157,7 @@ def test_measured_payloads_are_real_and_kept(tmp_path: Path, bundle: Bundle, tra
     assert len(payloads.epitomes) == 3
     worth = [row[0] for row in payloads.epitome_accuracy]
     assert worth[0] == 0 and worth[-1] == pytest.approx(bundle.profile.accuracy_of(len(worth) - 1, bundle.tasks))
-    assert all(a >= b for a, b in zip(payloads.epitome_accuracy[1], payloads.epitome_accuracy[1][1:], strict=False))
+    assert all(value <= payloads.epitome_accuracy[1][0] for value in payloads.epitome_accuracy[1])
 
 
 def test_the_whole_command(
@@ -174,7 +174,7 @@ def test_the_whole_command(
         assert row["frames"] == best["frames"] == 200
         assert method == "jpeg_q50" or method == "jpeg" or row["accuracy"] <= best["accuracy"] + 1e-9
     assert rows["fat", 200, "epitome"]["in_time"] > rows["thin", 100, "epitome"]["in_time"]
-    assert {file.name for file in tmp_path.glob("*.svg")} >= {"in_time.svg", "thin-100ms.svg", "fat-200ms.svg"}
+    assert all((tmp_path / name).is_file() for name in ("in_time.svg", "thin-100ms.png", "fat-200ms.png"))
     # What was played is kept: only a deadline that was not there is played.
     from nepi_ros.bench.link import command
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,18 @@ COLOURS = {
 
 def write_pictures(out: Path, results: Mapping[str, Any], series: Sequence[Mapping[str, Any]]) -> None:
     """in_time.svg, and for each trace and deadline a minute of it."""
-    write_atomic(out / "in_time.svg", _svg(lambda: _bars(results["rows"])))
+    write_atomic(out / "in_time.svg", _drawn(lambda: _bars(results["rows"]), "svg"))
     for one in series:
-        name = f"{one['trace']}-{one['deadline_ms']:g}ms.svg"
-        write_atomic(out / name, _svg(lambda one=one: _minute(one)))
+        # Thousands of dots: as vectors they would be ten times as large.
+        name = f"{one['trace']}-{one['deadline_ms']:g}ms.png"
+        write_atomic(out / name, _drawn(lambda one=one: _minute(one), "png"))
 
 
-def _svg(draw: Any) -> bytes:
+def _drawn(draw: Callable[[], Figure], kind: str) -> bytes:
     # The same picture from the same figures, so that a repeated run changes no file; text stays text.
     with matplotlib.rc_context({"svg.hashsalt": "nepi_ros", "svg.fonttype": "none"}):
         file = io.BytesIO()
-        draw().savefig(file, format="svg", metadata={"Date": None})
+        draw().savefig(file, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None)
         return file.getvalue()
 
 
