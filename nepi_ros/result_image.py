@@ -1,45 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Label maps and depth maps as image messages, raw and as image_transport's plugins compress them.
 
-Over the radio the compressed forms are made small in ways that the stock decoders read: label maps as
-unfiltered PNG (flat areas repeat byte by byte), depth in a few hundred levels of inverse depth, which is
-linear over a plane in the image and so predicted well by PNG's Paeth filter.
+The bytes of the compressed forms are made in nepi_ros.result_code.
 """
 
 from __future__ import annotations
 
 import math
-import struct
 from copy import deepcopy
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from nepi_ros.compressed import decode
 from nepi_ros.errors import ImageError
+from nepi_ros.result_code import CONFIG, DEPTH_LEVELS, INVERSE_DEPTH, depth_png, labels_png
 
 LABELS_FORMAT = "mono8; png compressed "
 """As compressed_image_transport writes it, with the space at the end."""
 DEPTH_FORMAT = "32FC1; compressedDepth png"
-DEPTH_LEVELS = 256
-
-# compressed_depth_image_transport's ConfigHeader: enum compressionFormat (0: inverse depth), then
-# float depthParam[2].
-_CONFIG = struct.Struct("<iff")
-_INVERSE_DEPTH = 0
-
-
-def _png_parameters(strategy: int, filter_name: str) -> list[int]:
-    parameters = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, strategy]
-    # OpenCV has this choice from 4.12 on; before, files are a tenth larger.
-    chosen = getattr(cv2, f"IMWRITE_PNG_FILTER_{filter_name}", None)
-    return parameters if chosen is None else [*parameters, cv2.IMWRITE_PNG_FILTER, chosen]
-
-
-_LABELS_PNG = _png_parameters(cv2.IMWRITE_PNG_STRATEGY_DEFAULT, "NONE")
-_DEPTH_PNG = _png_parameters(cv2.IMWRITE_PNG_STRATEGY_FILTERED, "PAETH")
 
 
 def label_image(labels: np.ndarray, header: Header) -> Image:
@@ -58,8 +38,7 @@ def depth_image(depth: np.ndarray, header: Header) -> Image:
 
 def compressed_labels(labels: np.ndarray, header: Header) -> CompressedImage:
     """Class ids, uint8 [h, w], as a PNG that `image_transport`'s "compressed" plugin reads as mono8."""
-    _, png = cv2.imencode(".png", np.ascontiguousarray(labels, np.uint8), _LABELS_PNG)
-    return CompressedImage(header=header, format=LABELS_FORMAT, data=png.tobytes())
+    return CompressedImage(header=header, format=LABELS_FORMAT, data=labels_png(labels))
 
 
 def labels_from_compressed(message: CompressedImage) -> np.ndarray:
@@ -80,23 +59,12 @@ def compressed_depth(
     """Depth as `image_transport`'s "compressedDepth" plugin reads it.
 
     `depth`: float32 [h, w] metres along Z; NaN, infinity and what is not above 0 are sent as no reading.
-    Inverse depth is rounded to `levels` (2 to 65535) steps between 1 / max_m and 1 / min_m, beyond which it
-    is clipped. The error is at most (1 / min_m - 1 / max_m) / (levels - 1) / 2 in inverse metres: with 0.4 m,
-    8 m and 256 levels 0.5 % at 1 m and 2 % at 4 m.
+    Rounded as nepi_ros.result_code.depth_png says.
 
     Raises:
         ValueError: not 0 < min_m < max_m, or levels out of range.
     """
-    if not (0 < min_m < max_m < math.inf and 2 <= levels <= 65535):
-        raise ValueError(f"depth from {min_m} to {max_m} m in {levels} levels")
-    # The plugin's formula is value = a / depth + b; value 1 is max_m, value `levels` is min_m, 0 no reading.
-    a = np.float32((levels - 1) / (1 / min_m - 1 / max_m))
-    b = np.float32(1 - a / max_m)
-    valid = np.isfinite(depth) & (depth > 0)
-    inverse = a / np.clip(np.where(valid, depth, max_m), min_m, max_m) + b
-    values = np.where(valid, np.clip(np.rint(inverse), 1, levels), 0).astype(np.uint16)
-    _, png = cv2.imencode(".png", values, _DEPTH_PNG)
-    data = _CONFIG.pack(_INVERSE_DEPTH, a, b) + png.tobytes()
+    data = depth_png(depth, min_m, max_m, levels)
     return CompressedImage(header=header, format=DEPTH_FORMAT, data=data)
 
 
@@ -107,12 +75,12 @@ def depth_from_compressed(message: CompressedImage) -> np.ndarray:
         ImageError: the message is not such a depth map.
     """
     data = bytes(message.data)
-    if not message.format.startswith("32FC1; compressedDepth") or len(data) < _CONFIG.size:
+    if not message.format.startswith("32FC1; compressedDepth") or len(data) < CONFIG.size:
         raise ImageError(f"{len(data)} bytes of format {message.format[:40]!r} are not a {DEPTH_FORMAT!r}")
-    kind, a, b = _CONFIG.unpack_from(data)
-    if kind != _INVERSE_DEPTH or not (math.isfinite(a) and math.isfinite(b) and a > 0):
+    kind, a, b = CONFIG.unpack_from(data)
+    if kind != INVERSE_DEPTH or not (math.isfinite(a) and math.isfinite(b) and a > 0):
         raise ImageError(f"compressed depth with header ({kind}, {a}, {b}) is not inverse depth")
-    values = decode(data[_CONFIG.size :])
+    values = decode(data[CONFIG.size :])
     if values.ndim != 2 or values.dtype != np.uint16:
         raise ImageError("compressed depth is not sixteen bits per pixel")
     with np.errstate(divide="ignore"):

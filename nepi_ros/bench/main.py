@@ -6,8 +6,9 @@ from __future__ import annotations
 import argparse
 
 from nepi_ros.bench import codec_speed, rate_accuracy
+from nepi_ros.bench.link import command as link
 
-_BENCHES = {"rate-accuracy": rate_accuracy, "codec": codec_speed}
+_BENCHES = {"rate-accuracy": rate_accuracy, "codec": codec_speed, "link": link}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,10 +18,32 @@ _ENCAPSULATION = 4
 _EPITOME = (4, 8, 1, 2, 2, 1, 1, 1, 8, 4, 4)
 
 
+# LinkReport: sequence, handover_ns, bytes, layers, arrival_spread_us, processing_us, missed, result_bytes.
+_REPORT = (4, 8, 4, 1, 4, 4, 2, 4)
+
+
+def image_serialised(size: int, format_: str) -> int:
+    """Serialised bytes of a CompressedImage with `size` bytes of data."""
+    end = _string(_header(), format_)
+    return _ENCAPSULATION + _fields(end, (4,)) + size
+
+
 def image_wire(size: int, format_: str) -> int:
     """Bytes on the wire of a CompressedImage with `size` bytes of data."""
-    end = _string(_header(), format_)
-    return wire_bytes(_ENCAPSULATION + _fields(end, (4,)) + size)
+    return wire_bytes(image_serialised(size, format_))
+
+
+def classification_serialised(names: Sequence[str]) -> int:
+    """Serialised bytes of a Classification with these names, and a score for each."""
+    end = _fields(_header(), (4,))
+    for name in names:
+        end = _string(end, name)
+    return _ENCAPSULATION + _fields(end, (4,) * (1 + len(names)))
+
+
+def report_serialised() -> int:
+    """Serialised bytes of a LinkReport."""
+    return _ENCAPSULATION + _fields(0, _REPORT)
 
 
 def epitome_envelope() -> int:

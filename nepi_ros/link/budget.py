@@ -12,6 +12,7 @@ off: delays of both ways, and the results' way back, since the edge reports afte
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -40,7 +41,11 @@ class BudgetSettings:
 
 @dataclass(frozen=True)
 class FrameReport:
-    """What the edge reports of a frame (LinkReport), in seconds and bytes. `handover_s` is the robot's own time."""
+    """What the edge reports of a frame (LinkReport), in seconds and bytes. `handover_s` is the robot's own time.
+
+    result_bytes: what results and report cost on the wire. return_bytes, return_spread_s: how much of that came after
+    the first result, and over what time; measured on the robot, 0 when it was not.
+    """
 
     sequence: int
     handover_s: float
@@ -49,25 +54,42 @@ class FrameReport:
     layers: int = 0
     spread_s: float = 0.0
     missed: int = 0
+    result_bytes: int = 0
+    return_bytes: int = 0
+    return_spread_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Bytes on the wire for a frame; 0 says not to send it, and `reason` why, in words."""
+    """Bytes on the wire for a frame; 0 says not to send it, and `reason` why, in words.
+
+    result_bytes: what its results may cost on the way back (nepi_ros.link.returns; 0: as configured). repeat: send
+    the first message once more if that fits `bytes` too.
+    """
 
     bytes: int
     reason: str = ""
+    result_bytes: int = 0
+    repeat: bool = False
 
 
 @dataclass(frozen=True)
 class LinkState:
-    """What a rule knows of the link. Times in seconds, NaN when not known; in_flight in bytes on the wire."""
+    """What a rule knows of the link. Times in seconds, NaN when not known; in_flight in bytes on the wire.
+
+    low_kbps, high_kbps: what the capacity lies between, four times out of five. hit_rate: recent share of frames in
+    time, loss: of frames lost, 0 to 1; NaN from a rule that does not measure them.
+    """
 
     capacity_kbps: float
     round_trip_s: float
     edge_s: float
     encode_s: float
     in_flight: int
+    low_kbps: float = math.nan
+    high_kbps: float = math.nan
+    hit_rate: float = math.nan
+    loss: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -102,8 +124,11 @@ class BudgetRule:
         """An image took so long from its arrival to the hand-over of its epitome."""
         self._encode.add(max(0.0, seconds))
 
-    def sent(self, now: float, sequence: int, wire_bytes: int) -> None:
-        """A frame was handed over at `now`, which is what its messages say as hand-over time."""
+    def sent(self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0) -> None:
+        """A frame was handed over at `now`, which is what its messages say as hand-over time.
+
+        `first_bytes`, of its first message, do not matter to this rule.
+        """
         self._drain(now)
         self._queued += wire_bytes
         self._sent[sequence] = _Sent(now, wire_bytes, self._seconds(self._queued))

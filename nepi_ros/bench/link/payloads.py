@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be sent of each frame and each of its results: messages, bytes on the wire, and what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from nepi_ros.bench.link.measure import TOP_K, Measured
+from nepi_ros.bench.wire import classification_serialised, epitome_envelope, image_serialised, report_serialised
+from nepi_ros.bundle import Bundle
+from nepi_ros.link.returns import DENSE, SCALES, ladder
+from nepi_ros.link.wire import packets, single_packet
+
+FIXED_QUALITY = 50
+Packets = tuple[int, ...]
+"""Sizes of the IP packets of a message."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to send a frame. `worth`: layers (or quality's place + 1) decoded once so many first messages came."""
+
+    messages: tuple[Packets, ...]
+    worth: tuple[int, ...]
+
+    @cached_property
+    def wire(self) -> int:
+        """Bytes on the wire."""
+        return sum(map(sum, self.messages))
+
+
+@dataclass(frozen=True)
+class Payloads:
+    """Frames as epitomes and as JPEG, their results, and accuracies.
+
+    epitomes, jpegs: [F][options], smallest first; jpeg_fixed: quality 50 alone. results: [F][steps], full size
+    first (as `ladder`); each is the packets of the result messages. accuracy: of a prefix or quality (by its
+    place + 1; 0: nothing) at a step.
+    """
+
+    epitomes: tuple[tuple[Option, ...], ...]
+    jpegs: tuple[tuple[Option, ...], ...]
+    jpeg_fixed: tuple[tuple[Option, ...], ...]
+    results: tuple[tuple[tuple[Packets, ...], ...], ...]
+    report: Packets
+    epitome_accuracy: tuple[tuple[float, ...], ...]
+    jpeg_accuracy: tuple[tuple[float, ...], ...]
+
+    @cached_property
+    def result_wire(self) -> tuple[tuple[int, ...], ...]:
+        """Bytes on the wire of all results and the report: [F][steps]."""
+        own = sum(self.report)
+        return tuple(tuple(own + sum(map(sum, step)) for step in steps) for steps in self.results)
+
+
+def make_payloads(bundle: Bundle, measured: Measured) -> Payloads:
+    """Options from what was measured. Of JPEG only qualities that are worth at least the smallest epitome."""
+    tasks = tuple(bundle.tasks)
+    steps = ladder(tasks)
+    useful = bundle.profile.useful_layers(tasks)
+    curves = {task: list(bundle.profile.agreement[task][:useful]) for task in tasks}
+    epitome_accuracy = _accuracies(curves, measured, steps)
+    jpeg_full = _accuracies(measured.jpeg_agreement, measured, steps)
+    least = next((q for q in range(1, len(jpeg_full)) if jpeg_full[q][0] >= epitome_accuracy[1][0]), 1)
+    fixed = measured.qualities.index(FIXED_QUALITY)
+    return Payloads(
+        tuple(_epitome_options(layers[:useful]) for layers in measured.layers),
+        tuple(_jpeg_options(sizes, least) for sizes in measured.jpeg),
+        tuple(_jpeg_options(sizes[fixed : fixed + 1], 0, fixed) for sizes in measured.jpeg),
+        tuple(_result_messages(bundle, measured, frame, steps) for frame in range(len(measured.layers))),
+        packets(report_serialised()),
+        epitome_accuracy,
+        jpeg_full,
+    )
+
+
+def _accuracies(
+    curves: dict[str, list[float]], measured: Measured, steps: Sequence[dict[str, float]]
+) -> tuple[tuple[float, ...], ...]:
+    """Worst of the tasks: [1 + points][steps]."""
+    scales = {scale: place for place, scale in enumerate(SCALES)}
+    kept = {
+        task: [measured.retention[task][scales[step[task]]] if task in step else 1.0 for step in steps]
+        for task in curves
+    }
+    points = len(next(iter(curves.values())))
+    rows = [tuple(min(curves[t][p] * kept[t][s] for t in curves) for s in range(len(steps))) for p in range(points)]
+    return (tuple(0.0 for _ in steps), *rows)
+
+
+def _epitome_options(layers: Sequence[int]) -> tuple[Option, ...]:
+    """Every prefix, split into messages at layer boundaries as encoder_node does (codec.split)."""
+    envelope = epitome_envelope()
+    room = single_packet() - envelope
+    groups: list[list[int]] = []
+    options = []
+    for count, size in enumerate(layers, 1):
+        if not groups or groups[-1][0] + size > room:
+            groups.append([0, 0])
+        groups[-1] = [groups[-1][0] + size, count]
+        messages = tuple(packets(envelope + size) for size, _ in groups)
+        options.append(Option(messages, tuple(last for _, last in groups)))
+    return tuple(options)
+
+
+def _jpeg_options(sizes: Sequence[int], least: int, first: int = 0) -> tuple[Option, ...]:
+    """One message each, which IP fragments; worth from `least` on. `first`: the place of sizes[0]."""
+    worths = ((worth, size) for worth, size in enumerate(sizes, first + 1) if worth >= least)
+    return tuple(Option((packets(image_serialised(size, "jpeg")),), (worth,)) for worth, size in worths)
+
+
+def _result_messages(
+    bundle: Bundle, measured: Measured, frame: int, steps: Sequence[dict[str, float]]
+) -> tuple[tuple[Packets, ...], ...]:
+    formats = {"segmentation": "mono8; png compressed ", "depth": "32FC1; compressedDepth png"}
+    fixed = []
+    if "classification" in bundle.tasks:
+        fixed = [packets(classification_serialised(bundle.tasks["classification"].classes[:TOP_K]))]
+    made = []
+    for step in steps:
+        sizes = {t: measured.results[t][frame][SCALES.index(step[t])] for t in DENSE if t in step}
+        made.append((*(packets(image_serialised(size, formats[t])) for t, size in sizes.items()), *fixed))
+    return tuple(made)
+
+
