@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO
@@ -25,6 +26,7 @@ from tiny_bundle import make_tiny_bundle
 
 from nepi_ros.bundle import Bundle
 from nepi_ros.demo import frames
+from nepi_ros.demo.ending import Ending
 from nepi_ros.demo.frames import identify
 from nepi_ros.demo.observer import Log, assemble, fingerprint
 from nepi_ros.demo.system import CAMERA, EDGE_NODE, ENCODER, LINK, RESULT, System, config_file
@@ -223,6 +225,14 @@ class TestDemo:
         wait_for(lambda: all(gone(pid) for pid in nodes), 5)
         if how == "a node dies":
             assert "nepi demo: edge_node was ended by SIGKILL" in errors and "bundle tiny" in errors
+
+    def test_an_interrupt_that_got_lost_is_raised_again(self) -> None:
+        with Ending() as ending:
+            ending.check()
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                ending.check()
 
     def test_a_link_too_thin_for_any_frame_is_a_failure(self, bundle: Bundle, tmp_path: Path) -> None:
         write_frames(tmp_path / "frames", 3)

@@ -8,16 +8,15 @@ ROS domain of its own. What came back is compared with truth and with the target
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nepi_ros.bundle import Bundle, resolve_bundle
 from nepi_ros.demo import system as names
+from nepi_ros.demo.ending import Ending
 from nepi_ros.demo.evaluate import evaluate
 from nepi_ros.demo.frames import identify, open_frames, render_patrol
 from nepi_ros.demo.observer import assemble
@@ -30,7 +29,6 @@ from nepi_ros.link.wire import wire_bytes
 from nepi_ros.tasks import TASKS, task_mask, task_names
 
 _FAILED = 1
-_TERMINATED = 143
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,14 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run the demo; the exit status: 0 when results came back, 1 with the reason on stderr when not."""
     try:
-        with _terminable():
-            return _run(arguments)
+        with Ending() as ending:
+            return _run(arguments, ending)
     except NepiError as error:
         print(f"nepi demo: {error}", file=sys.stderr)
         return _FAILED
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, ending: Ending) -> int:
     began = time.monotonic()
     system = System.load(config_file("demo.yaml"))
     bundle = Bundle.load(resolve_bundle(arguments.bundle or system.value(names.ENCODER, "bundle")))
@@ -75,7 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
     deadline_ms = system.value(names.ENCODER, "deadline_ms")
     print(f"bundle {bundle.name}, {len(frame_set)} frames of {frame_set.folder}: starting the nodes", flush=True)
     plan = Plan(len(frame_set), tasks, rate_hz, deadline_ms)
-    played = play(system, plan, arguments.out / "logs")
+    played = play(system, plan, arguments.out / "logs", ending.check)
     records = assemble(played.log, identify(frame_set.paths), wire_bytes)
     quality = evaluate(records, frame_set, bundle, tasks)
     summary = write_report(arguments.out, Run(system, bundle, frame_set, plan, played, records, quality, began))
@@ -120,20 +118,6 @@ def _traces(trace: Path | None) -> tuple[str | None, str | None]:
     if trace.suffix in (".up", ".down"):
         return str(trace.with_suffix(".up")), str(trace.with_suffix(".down"))
     return str(trace), str(trace)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the demo through its clean-up, as Ctrl-C does."""
-
-    def end(*_: object) -> None:
-        raise SystemExit(_TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +68,9 @@ class Plan:
         return _LINGER_S + 2 * self.deadline_ms / 1e3
 
 
-def play(system: System, plan: Plan, logs: Path) -> Played:
-    """Start the nodes in a ROS domain of their own, wait for them, play the frames, stop everything.
+def play(system: System, plan: Plan, logs: Path, check: Callable[[], None]) -> Played:
+    """Start the nodes in a ROS domain of their own, wait for them, play the frames, stop everything. `check`, which
+    may raise, is called all the while.
 
     Raises NodeDiedError, NotReadyError or StalledError.
     """
@@ -79,11 +80,16 @@ def play(system: System, plan: Plan, logs: Path) -> Played:
         with Supervisor(logs, child_environment) as nodes, _ros() as context:
             for node in (*names.LIFECYCLE, names.LINK, names.CAMERA):
                 nodes.start(system.spec(node, may_finish=node == names.CAMERA))
+
+            def check_all() -> None:
+                check()
+                nodes.check()
+
             with Observer(names.ROBOT, plan.tasks, context) as observer:
-                Readiness(observer, names.LIFECYCLE, names.radio_topics(plan.tasks)).wait(_READY_S, nodes.check)
+                Readiness(observer, names.LIFECYCLE, names.radio_topics(plan.tasks)).wait(_READY_S, check_all)
                 ready, before = time.monotonic(), nodes.usage()
                 observer.watch_images()
-                _watch(observer, nodes, plan)
+                _watch(observer, nodes, plan, check_all)
                 seconds = time.monotonic() - ready
                 loads = {name: _load(used, before.get(name), seconds) for name, used in nodes.usage().items()}
             return Played(observer.log, loads, ready - started, seconds)
@@ -101,14 +107,14 @@ def _ros() -> Iterator[Context]:
         rclpy.try_shutdown(context=context)
 
 
-def _watch(observer: Observer, nodes: Supervisor, plan: Plan) -> None:
+def _watch(observer: Observer, nodes: Supervisor, plan: Plan, check: Callable[[], None]) -> None:
     """Show the progress until all frames are played and their results are in, or cannot be expected any more."""
     last_change = time.monotonic()
     sent = complete = 0
     with progress_bar(total=plan.frames, desc="playing") as progress:
         while complete < plan.frames:
             time.sleep(0.1)
-            nodes.check()
+            check()
             nodes.usage()  # while they live: the camera ends before the others
             now_sent, now_complete = observer.counts()
             if (now_sent, now_complete) != (sent, complete):
