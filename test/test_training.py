@@ -81,8 +81,8 @@ def test_a_run_makes_a_bundle_that_encodes_and_decodes(bundle, folder):
     assert set(bundle.profile.target_accuracy) == {"segmentation", "depth", "classification"}
     assert (bundle.path / "NOTICE").read_text() == "made by a test\n"
     image = cv2.resize(FrameSet.open(folder / "frames").load(0).rgb, (96, 64))
-    streams = Encoder(bundle).encode(image).streams
-    results = TargetNetworks(bundle, tuple(bundle.tasks)).run(Decoder(bundle).decode([streams[:2]]))
+    segment = Encoder(bundle).encode(image).segment(0, 2)
+    results = TargetNetworks(bundle, tuple(bundle.tasks)).run(Decoder(bundle).decode([[segment]]))
     assert results["segmentation"].shape == (1, 2, 16, 24)
     assert 0.5 <= results["depth"].min() and results["depth"].max() <= 8.0
 

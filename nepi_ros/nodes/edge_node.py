@@ -173,11 +173,10 @@ class EdgeNode(ManagedNode):
         self._batch_ms = 1e3 * (time.monotonic() - begun)
 
     def _latent(self, robot: str, frame: Frame[FrameHeader]) -> np.ndarray | None:
-        streams = frame.prefix()
-        if len(streams) < frame.frame_layers:
+        if not frame.complete:
             self.problems.count("incomplete")
         try:
-            return self._inference.latent(streams)
+            return self._inference.latent(frame.prefix())
         except CodecError as error:
             self._refuse(robot, "undecodable", error)
             return None
@@ -193,7 +192,7 @@ class EdgeNode(ManagedNode):
     def _report(self, robot: str, frame: Frame[FrameHeader], decoded: bool) -> None:
         with self._ports_lock:
             if port := self._ports.get(robot):
-                port.report(frame, len(frame.prefix()) if decoded else 0)
+                port.report(frame, frame.layers if decoded else 0)
 
     def _failed(self, error: Exception) -> None:
         self.problems.report("failed", f"a frame failed ({type(error).__name__}: {error}); going on with the next")

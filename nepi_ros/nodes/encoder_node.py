@@ -22,7 +22,7 @@ from nepi_ros.errors import ConfigError, ImageError
 from nepi_ros.link.budget import BudgetRule, BudgetSettings, FrameReport
 from nepi_ros.msg import EncoderStatus, Epitome, LinkReport
 from nepi_ros.nodes.encoder_state import EncoderState, LastFrame
-from nepi_ros.nodes.epitomes import OutgoingFrame, layers_within, wire_size
+from nepi_ros.nodes.epitomes import OutgoingFrame, data_room, segments_within, wire_size
 from nepi_ros.nodes.frame_encoder import FrameEncoder
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
 from nepi_ros.nodes.mailbox import Worker
@@ -174,26 +174,25 @@ class EncoderNode(ManagedNode):
         """Encode a frame, cut it to its budget and publish it, or skip it when not even one layer fits."""
         p, header = self.parameters, message.header
         tasks = p.tasks
-        streams, size = self._encoder.encode(message, tasks)
-        least = wire_size(streams[:1], header.frame_id, p.mtu)
+        encoded, size = self._encoder.encode(message, tasks)
+        least = wire_size(encoded.segments(1, data_room(header.frame_id, p.mtu)), header.frame_id, p.mtu)
         with self._rule_lock:
             budget = self._rule.budget(time.monotonic(), self._age(message, arrival), least)
-        layers = layers_within(streams, budget.bytes, header.frame_id, p.mtu)
-        if layers == 0:
+        segments = segments_within(encoded, budget.bytes, header.frame_id, p.mtu)
+        if not segments:
             self._told.skipped(budget.bytes, budget.reason)
             self.problems.report("skipped", f"{self._image_topic}: frame not sent: {budget.reason}")
             return
-        streams = streams[:layers]
         frame = OutgoingFrame(header, self._sequence, self._bundle.id, task_mask(tasks), *size)
         handover_ns = time.monotonic_ns()
-        messages = frame.messages(streams, p.mtu, handover_ns)
+        messages = frame.messages(segments, handover_ns)
         with self._rule_lock:
-            self._rule.sent(handover_ns / 1e9, self._sequence, wire_size(streams, header.frame_id, p.mtu))
+            self._rule.sent(handover_ns / 1e9, self._sequence, wire_size(segments, header.frame_id, p.mtu))
             self._rule.encoded(handover_ns / 1e9 - arrival.at)
         for serialised in messages:
             self._epitome.publish(serialised)
         self._sequence = (self._sequence + 1) % (1 << 32)
-        self._told.sent(LastFrame(budget.bytes, layers, sum(map(len, messages))))
+        self._told.sent(LastFrame(budget.bytes, segments[-1].stop, sum(map(len, messages))))
 
     def _age(self, message: Image | CompressedImage, arrival: Arrival) -> float:
         """Seconds since the image's stamp, or since its arrival when the stamp is not of this clock."""

@@ -13,7 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import EpitomeHeader, unpack
+from nepi_ros.codec import EpitomeHeader, Segment
 from nepi_ros.msg import Classification, Epitome, LinkReport
 from nepi_ros.nodes.assembler import Frame, Part
 from nepi_ros.nodes.lifecycle import ManagedNode
@@ -44,9 +44,8 @@ def part_of(message: Epitome, size: int, bundle: Bundle, arrival: float) -> Part
     return Part(
         sequence=fields.sequence,
         handover_ns=fields.handover_ns,
-        first_layer=fields.first_layer,
         frame_layers=fields.frame_layers,
-        streams=tuple(unpack(data, fields.layer_count)),
+        segment=Segment(fields.first_layer, fields.layer_count, data),
         size=size,
         arrival=arrival,
         header=FrameHeader(message.header, fields.task_mask, (fields.width, fields.height)),

@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from nepi_ros.bundle import Bundle, write_bundle
-from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, packed_size, untouched
+from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, untouched
 from nepi_ros.datasets import FrameSet, Sample
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import result_over_source, result_size, truth_of
@@ -75,12 +75,13 @@ def measure_profile(bundle: Bundle, frames: Sequence[Sample]) -> Profile:
     for sample in tqdm(frames, desc=f"measuring {bundle.name}", unit="frame"):
         box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)
         image = box.apply(sample.rgb)
-        streams = encoder.encode(image).streams
-        sizes += [packed_size(streams[:k]) for k in prefixes]
+        encoded = encoder.encode(image)
+        segments = [encoded.segment(0, k) for k in prefixes]
+        sizes += [len(segment.stream) for segment in segments]
         wanted = networks.run(untouched(image[None]))
         reference.add(wanted, wanted, sample, box)
-        for k in prefixes:
-            curves[k - 1].add(networks.run(decoder.decode([streams[:k]])), wanted, sample, box)
+        for curve, segment in zip(curves, segments, strict=True):
+            curve.add(networks.run(decoder.decode([[segment]])), wanted, sample, box)
     return Profile(
         bytes=tuple(sizes / len(frames)),
         agreement={task: tuple(c.agreement[task].value() for c in curves) for task in bundle.tasks},
