@@ -11,6 +11,7 @@ import yaml
 
 from nepi_ros.errors import ConfigError
 from nepi_ros.tasks import TASKS
+from nepi_ros.training.latent import LatentLayout
 
 T = TypeVar("T")
 
@@ -94,21 +95,24 @@ OBJECTIVES = ("targets", "image")
 class CodecConfig:
     """Encoder and decoder.
 
-    layers: latent channels per layer, most important first. target_bytes: mean size of the full epitome that
-    the rate term steers to (by the training prior; the coder's contexts then save some of it).
-    full_share: share of frames trained with all layers, the rest with a random prefix. objective: what must survive,
-    the target networks' outputs or the image itself (mean squared error: a task-blind autoencoder, to compare with).
+    layers: as LatentLayout.of reads them. target_bytes: mean size of the full epitome that the rate term steers to (by
+    the training prior; the coder's contexts then save some of it). full_share: share of frames trained with all
+    layers, the rest with a random prefix. objective: what must survive, the target networks' outputs or the image
+    itself (mean squared error: a task-blind autoencoder, to compare with). strong: training of the strong encoder and
+    the wide decoder; light: of those that the bundle gets, after them.
     """
 
-    layers: tuple[int, ...] = (1, 1, 2, 2, 3, 3, 4, 4, 6, 6, 8, 8)
+    layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
     target_bytes: float = 2500.0
-    full_share: float = 0.3
+    full_share: float = 0.2
     objective: str = "targets"
-    stage: StageConfig = field(default_factory=StageConfig)
+    strong: StageConfig = field(default_factory=StageConfig)
+    light: StageConfig = field(default_factory=StageConfig)
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise ConfigError(f"codec.objective: {self.objective!r}; choose from {', '.join(OBJECTIVES)}")
+        LatentLayout.of(self.layers)
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,8 @@ class TrainConfig:
 
 
 _NESTED = {"input": InputConfig, "augment": AugmentConfig, "targets": TargetsConfig, "codec": CodecConfig,
-           "scenes": ScenesConfig, **dict.fromkeys(("joint", "tune", "robust", "stage"), StageConfig)}  # fmt: skip
+           "scenes": ScenesConfig,
+           **dict.fromkeys(("joint", "tune", "robust", "strong", "light"), StageConfig)}  # fmt: skip
 
 
 def _build(kind: type[T], content: Any, where: str) -> T:
