@@ -47,7 +47,7 @@ def make_bundle(
     metadata = _metadata(config, layers)
     with TemporaryDirectory() as folder:
         # A profile is measured with the bundle it goes into; so the bundle is first written with an empty one.
-        unmeasured = {**metadata, "profile": _empty_profile(config).to_json()}
+        unmeasured = {**metadata, "profile": _empty_profile(config, len(layers)).to_json()}
         draft = write_bundle(Path(folder) / config.name, unmeasured, files)
         profile = measure_profile(draft, [sample for folder in val for sample in FrameSet.open(folder)])
     return write_bundle(out, {**metadata, "profile": profile.to_json()}, files)
@@ -134,6 +134,6 @@ def _metadata(config: TrainConfig, layers: Sequence[LayerShape]) -> dict:
     }
 
 
-def _empty_profile(config: TrainConfig) -> Profile:
-    nothing = (0.0,) * len(config.codec.layers)
+def _empty_profile(config: TrainConfig, layers: int) -> Profile:
+    nothing = (0.0,) * layers
     return Profile(bytes=nothing, agreement={task: nothing for task in config.tasks})

@@ -109,9 +109,10 @@ class RateControl:
 
 
 def train_codec(config: TrainConfig, frames: Frames, targets: dict[str, nn.Module], folder: Path) -> Codec:
-    """Train to the end of the configured stages; checkpoints go to `folder`. The codec of the light encoder and the
-    slim decoder."""
-    torch.manual_seed(config.seed)
+    """The light encoder and the slim decoder, trained to the end of the configured stages on the frames' device.
+
+    Checkpoints go to `folder`; stages that are finished there are not repeated.
+    """
     layout = LatentLayout.of(config.codec.layers)
     if config.codec.objective == "image":
         return _train_on_images(config, frames, layout, folder)
@@ -130,13 +131,13 @@ def _train_strong(config: TrainConfig, frames: Frames, eyes: Eyes, layout: Laten
     if not eyes.channels or not config.codec.strong.steps:
         _LOG.info("no strong encoder to learn from; the light one learns from the target networks alone")
         return None
+    torch.manual_seed(config.seed)
     teacher = _placed(Codec(layout, StrongEncoder(layout, eyes.channels), Decoder(layout)), frames)
     control, stage = RateControl(config.codec.target_bytes), config.codec.strong
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
         done = number / stage.steps
-        image = _images(config, frames, stage, 2, number)
-        prefixes = random_prefixes(layout, config.codec.full_share, len(image)).to(image.device)
+        image, prefixes = _drawn(config, frames, layout, stage, 2, number)
         with mixed_precision(image.device):
             sight = eyes.look(image)
             maps = _in_full(teacher.encoder(sight.features))
@@ -145,7 +146,7 @@ def _train_strong(config: TrainConfig, frames: Frames, eyes: Eyes, layout: Laten
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), image)
         return _with_rate(terms, teacher.bits(maps), control, done)
 
-    Stage("strong", folder, teacher, stage, extra=control).run(step)
+    Stage("strong", folder, teacher, stage, control, layout.text).run(step)
     return teacher.requires_grad_(False)
 
 
@@ -153,6 +154,7 @@ def _train_light(
     config: TrainConfig, frames: Frames, eyes: Eyes, layout: LatentLayout, teacher: Codec | None, folder: Path
 ) -> Codec:
     """The light codec, imitating `teacher` where there is one."""
+    torch.manual_seed(config.seed)
     codec = _placed(light_codec(layout), frames)
     control, stage = RateControl(config.codec.target_bytes), config.codec.light
     if teacher is not None:
@@ -160,8 +162,7 @@ def _train_light(
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
         done = number / stage.steps
-        image = _images(config, frames, stage, 3, number)
-        prefixes = random_prefixes(layout, config.codec.full_share, len(image)).to(image.device)
+        image, prefixes = _drawn(config, frames, layout, stage, 3, number)
         model, terms = image, {}
         with mixed_precision(image.device):
             sight = eyes.look(image)
@@ -176,25 +177,25 @@ def _train_light(
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), model)
         return _with_rate(terms, codec.bits(maps), control, done)
 
-    Stage("light", folder, codec, stage, extra=control).run(step)
+    Stage("light", folder, codec, stage, control, layout.text).run(step)
     return codec
 
 
 def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, folder: Path) -> Codec:
     """A task-blind codec: the same networks for the same number of steps, for the image's mean squared error."""
+    torch.manual_seed(config.seed)
     codec, control = _placed(light_codec(layout), frames), RateControl(config.codec.target_bytes)
     stage = replace(config.codec.light, steps=config.codec.light.steps + config.codec.strong.steps)
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
-        image = _images(config, frames, stage, 3, number)
-        prefixes = random_prefixes(layout, config.codec.full_share, len(image)).to(image.device)
+        image, prefixes = _drawn(config, frames, layout, stage, 3, number)
         with mixed_precision(image.device):
             maps = _in_full(codec.encoder(image))
             decoded = codec.decode(maps, prefixes)
         terms = {"image": _IMAGE_WEIGHT * F.mse_loss(decoded.float(), image)}
         return _with_rate(terms, codec.bits(maps), control, number / stage.steps)
 
-    Stage("image", folder, codec, stage, extra=control).run(step)
+    Stage("image", folder, codec, stage, control, layout.text).run(step)
     return codec
 
 
@@ -202,9 +203,13 @@ def _placed(codec: Codec, frames: Frames) -> Codec:
     return codec.to(frames.image.device, memory_format=torch.channels_last)
 
 
-def _images(config: TrainConfig, frames: Frames, stage: StageConfig, seed: int, number: int) -> Tensor:
+def _drawn(
+    config: TrainConfig, frames: Frames, layout: LatentLayout, stage: StageConfig, seed: int, number: int
+) -> tuple[Tensor, Tensor]:
+    """Images [N,3,H,W] of a step, and of how many layers each is decoded."""
     image = frames.batch(stage, config.seed + seed, number, config.augment).image
-    return image.contiguous(memory_format=torch.channels_last)
+    prefixes = random_prefixes(layout, config.codec.full_share, len(image)).to(image.device)
+    return image.contiguous(memory_format=torch.channels_last), prefixes
 
 
 def _in_full(maps: Sequence[Tensor]) -> list[Tensor]:
@@ -224,9 +229,9 @@ def _with_rate(
 
 
 def _difference(maps: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Mean squared difference of maps, in variances of the wanted ones' channels, over the kinds of maps in use."""
+    """Mean squared difference of maps, in variances of the wanted ones' channels, over the cells in use."""
     used = [(map_, want) for map_, want in zip(maps, wanted, strict=True) if map_.shape[1]]
-    parts = ((m - w).square().mean((0, 2, 3)) / (w.var((0, 2, 3)) + 0.25) for m, w in used)
+    parts = ((m - w).square().mean((0, 2, 3)) / (w.var((0, 2, 3), correction=0) + 0.25) for m, w in used)
     return sum(part.mean() for part in parts) / len(used)
 
 

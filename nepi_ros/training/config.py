@@ -71,6 +71,19 @@ class StageConfig:
     decay: float = 1e-4
     window: tuple[int, int] | None = None
 
+    def __post_init__(self) -> None:
+        for name, lowest in (("steps", 0), ("batch", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+                raise ValueError(f"{name}: {value!r} is not a whole number from {lowest} up")
+        for name in ("rate", "decay"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or value < 0:
+                raise ValueError(f"{name}: {value!r} is not a number from 0 up")  # YAML reads 1e-3 as text
+        sides = self.window
+        if sides is not None and not (len(sides) == 2 and all(s > 0 and s % 32 == 0 for s in sides)):
+            raise ValueError(f"window: {list(sides)} is not [width, height] in multiples of 32")
+
 
 @dataclass(frozen=True)
 class TargetsConfig:
@@ -97,9 +110,10 @@ class CodecConfig:
 
     layers: as LatentLayout.of reads them. target_bytes: mean size of the full epitome that the rate term steers to (by
     the training prior; the coder's contexts then save some of it). full_share: share of frames trained with all
-    layers, the rest with a random prefix. objective: what must survive, the target networks' outputs or the image
-    itself (mean squared error: a task-blind autoencoder, to compare with). strong: training of the strong encoder and
-    the wide decoder; light: of those that the bundle gets, after them.
+    layers, the rest with a random prefix. objective: what must survive, the target networks' outputs (`targets`) or
+    the `image` itself (mean squared error: a task-blind autoencoder, to compare with, which trains for the steps of
+    both stages). strong: training of the strong encoder and the wide decoder, left out with 0 steps; light: of those
+    that the bundle gets, after them.
     """
 
     layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
@@ -112,6 +126,8 @@ class CodecConfig:
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise ConfigError(f"codec.objective: {self.objective!r}; choose from {', '.join(OBJECTIVES)}")
+        if not self.target_bytes > 0 or not 0 <= self.full_share <= 1:
+            raise ConfigError("codec: target_bytes must be more than 0, and full_share from 0 to 1")
         LatentLayout.of(self.layers)
 
 
@@ -172,6 +188,8 @@ def _build(kind: type[T], content: Any, where: str) -> T:
         return kind(**values)
     except TypeError as error:
         raise ConfigError(f"{where or 'the file'}: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{where}{error}") from error
 
 
 def _plain(value: Any) -> Any:

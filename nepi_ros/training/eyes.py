@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nepi_ros.training.latent import LatentLayout
+from nepi_ros.training.loop import mixed_precision
 from nepi_ros.training.losses import FROM_TARGETS
 from nepi_ros.training.networks import Heads, NormedBlock, Trunk
 
@@ -59,7 +60,7 @@ class Eyes:
     def distances(self, decoded: Tensor, sight: Sight) -> dict[str, Tensor]:
         """How far each target network's output on decoded frames [N,3,H,W] is from that on the untouched ones, and how
         far apart the features are."""
-        with torch.autocast(decoded.device.type, torch.bfloat16):
+        with mixed_precision(decoded.device):
             got = self._see(decoded)
         found = {task: FROM_TARGETS[task](got.outputs[task], sight.outputs[task]) for task in self.targets}
         if self._own:
@@ -79,7 +80,7 @@ class Eyes:
 def _apart(features: Tensor, wanted: Tensor) -> Tensor:
     """Mean squared difference in variances of the wanted features."""
     wanted = wanted.float()
-    return F.mse_loss(features.float(), wanted) / wanted.var().clamp(min=1e-6)
+    return F.mse_loss(features.float(), wanted) / wanted.var(correction=0).clamp(min=1e-6)
 
 
 class StrongEncoder(nn.Module):

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from nepi_ros.codec import LayerShape
+from nepi_ros.codec.tables import MAX_CHANNELS, MAX_LAYERS
 from nepi_ros.errors import ConfigError
 
 WHOLE = 0
 CELLS = (16, 32, 64, WHOLE)
 """Side in pixels of the square that one value of a map stands for; WHOLE for the whole frame."""
 _LAYER = re.compile(r"(?:([1-9]\d*) *x *)?([1-9]\d*)/(16|32|64|whole)")
+_EXAMPLE = "write for instance 4/whole, 2 x 1/64, 8 x 2/16"
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,27 @@ class LatentLayout:
         >>> LatentLayout.of("4/whole, 2 x 1/64").layers
         ((4, 0), (1, 64), (1, 64))
         """
+        if not isinstance(text, str):
+            raise ConfigError(f"codec.layers: {text!r} is no text; {_EXAMPLE}")
         layers: list[tuple[int, int]] = []
         for part in text.split(","):
             found = _LAYER.fullmatch(part.strip())
             if found is None:
-                raise ConfigError(f"codec.layers: {part.strip()!r}; write for instance 4/whole, 2 x 1/64, 8 x 2/16")
+                raise ConfigError(f"codec.layers: {part.strip()!r} is no layer; {_EXAMPLE}")
             cell = WHOLE if found[3] == "whole" else int(found[3])
             layers += [(int(found[2]), cell)] * int(found[1] or 1)
+            if len(layers) > MAX_LAYERS or sum(channels for channels, _ in layers) > MAX_CHANNELS:
+                raise ConfigError(f"codec.layers: more than {MAX_LAYERS} layers or {MAX_CHANNELS} channels in all")
         return cls(tuple(layers))
+
+    @property
+    def text(self) -> str:
+        """The layers as `of` reads them.
+
+        >>> LatentLayout.of("2 x 1/64, 4/whole").text
+        '1/64, 1/64, 4/whole'
+        """
+        return ", ".join(f"{channels}/{cell or 'whole'}" for channels, cell in self.layers)
 
     def shapes(self, size: tuple[int, int]) -> tuple[LayerShape, ...]:
         """The layers' shapes in frames of `size` (width, height).
@@ -56,7 +71,7 @@ class LatentLayout:
 
     def channels(self, cell: int) -> int:
         """How many channels lie on a cell's map."""
-        return sum(channels for channels, where in self.layers if where == cell)
+        return sum(self._splits(cell))
 
     def flat(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps, one per cell of CELLS, as flat latents [N, T]."""
@@ -85,6 +100,7 @@ class LatentLayout:
         return masks
 
     def _splits(self, cell: int) -> list[int]:
+        """Channels of each layer on a cell's map."""
         return [channels for channels, where in self.layers if where == cell]
 
 

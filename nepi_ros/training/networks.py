@@ -234,7 +234,7 @@ class Decoder(nn.Module):
         )  # fmt: skip
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        *grids, whole = (m if m.shape[1] else m.new_zeros(len(m), 1, *m.shape[2:]) for m in maps)
+        *grids, whole = (m if m.shape[1] else m.new_zeros(m.shape[0], 1, *m.shape[2:]) for m in maps)
         x = self.whole(whole[:, :, 0, 0]).unflatten(1, (-1, *self.START))
         for level in reversed(range(len(grids))):
             if level < len(self.passes):
