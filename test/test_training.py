@@ -282,14 +282,17 @@ def places(frames) -> dict[str, torch.nn.Module]:
     optimiser, image = torch.optim.Adam(network.parameters(), lr=0.003), frames.image.float() / 255.0
     for _ in range(20):
         optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(network(image), frames.place).backward()
+        torch.nn.functional.cross_entropy(network(image), frames.place, label_smoothing=0.2).backward()
         optimiser.step()
     return {"classification": network.eval().requires_grad_(False)}
 
 
 def test_the_codec_learns_what_the_target_network_needs(folder, frames, places, tmp_path):
     long = {"steps": 40, "batch": 6, "rate": 0.003}
-    trained = train_codec(codec_of(folder, "eager", strong=long, light=long), frames, places, tmp_path)
+    codec = CONFIG["codec"] | {"strong": long, "light": long}
+    still = {"zoom": 1.0, "turn_deg": 0.0, "colour": 0.0}
+    config = TrainConfig.load(write_config(folder, "eager", codec=codec, augment=still))
+    trained = train_codec(config, frames, places, tmp_path)
     eyes, image = Eyes(places), frames.image.float() / 255.0
     sight, untrained = eyes.look(image), light_codec(trained.layout).eval()
     before, after = (eyes.distances(through(codec, image), sight) for codec in (untrained, trained))

@@ -86,7 +86,7 @@ class LatentLayout:
         for part, shape, (_, cell) in zip(parts, shapes, self.layers, strict=True):
             found[cell].append(part.reshape(-1, shape.channels, shape.height, shape.width))
         return [
-            torch.cat(found[cell], dim=1) if found[cell] else flat.new_zeros(len(flat), 0, *grid(cell, size))
+            torch.cat(found[cell], dim=1) if found[cell] else flat.new_zeros(flat.shape[0], 0, *grid(cell, size))
             for cell in CELLS
         ]
 
