@@ -327,6 +327,13 @@ def test_networks_that_show_no_features_need_no_strong_encoder(folder, frames, t
     assert [file.name for file in tmp_path.iterdir()] == ["light.pt"]
 
 
+def test_a_gpu_that_is_not_there_is_named(folder, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ConfigError, match="--device cuda: .* finds no GPU here; use --device cpu"):
+        train(folder / "train.yaml", tmp_path / "out", tmp_path / "runs", "cuda")
+
+
 def test_mixed_precision_is_for_processors_that_have_it():
     about = Path("/proc/cpuinfo")
     if not about.exists() or "flags\t" not in about.read_text():
@@ -391,6 +398,14 @@ def test_a_wrong_configuration_is_named(tmp_path, change, message):
     path.write_text(yaml.safe_dump({**CONFIG, **change}))
     with pytest.raises(ConfigError, match=f"train.yaml: .*{message}"):
         TrainConfig.load(path)
+
+
+SHIPPED = sorted((Path(__file__).resolve().parent.parent / "models").glob("*/train.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+def test_the_bundles_that_ship_can_be_trained_again(path):
+    assert TrainConfig.load(path).name == path.parent.name
 
 
 def test_a_missing_folder_of_frames_is_named(tmp_path):

@@ -224,7 +224,7 @@ def _with_rate(
     mean_bytes, loss = bits.mean() / 8, sum(terms.values())
     if done > _RATE_FREE:
         loss = loss + control.weight(mean_bytes.item()) * mean_bytes / 1000
-    shown = {name[:5]: value.item() for name, value in terms.items()}
+    shown = {name: value.item() for name, value in terms.items()}
     return loss, {**shown, "bytes": mean_bytes.item(), "rate": math.exp(control.log_weight)}
 
 

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from tqdm import tqdm
 
 from nepi_ros.errors import ConfigError
+from nepi_ros.progress import progress_bar
 from nepi_ros.training.config import StageConfig
 
 _SAVE_EVERY_S = 60.0
@@ -26,10 +26,11 @@ StepFunction = Callable[[int], tuple[Tensor, Mapping[str, float]]]
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The GPU where there is one, unless told otherwise."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    """The GPU where there is one, unless told otherwise. Raises ConfigError when told of one that is not there."""
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise ConfigError(f"--device cuda: torch {torch.__version__} finds no GPU here; use --device cpu")
+    return torch.device(("cuda" if found else "cpu") if name == "auto" else name)
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
@@ -53,6 +54,11 @@ def learning_rate(step: int, stage: StageConfig) -> float:
     """Linear warm-up, then half a cosine to zero."""
     done = (step + 1) / stage.steps
     return stage.rate * min(1.0, done / _WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
+
+
+def _in_few_letters(figures: Mapping[str, float]) -> dict[str, str]:
+    """Figures for a progress bar, which has one line for all of them."""
+    return {name[:5]: f"{value:.3g}" for name, value in figures.items()}
 
 
 @torch.no_grad()
@@ -110,14 +116,15 @@ class Stage:
     def _optimise(self, step_function: StepFunction) -> None:
         saved = time.monotonic()
         self.module.train()
-        bar = tqdm(range(self.step, self.config.steps), desc=self.name, initial=self.step, total=self.config.steps,
-                   mininterval=2.0, dynamic_ncols=True)  # fmt: skip
+        steps = range(self.step, self.config.steps)
+        bar = progress_bar(steps, desc=self.name, unit="step", initial=self.step, total=self.config.steps,
+                           dynamic_ncols=True)  # fmt: skip
         for step in bar:
             torch.manual_seed(step)
             loss, shown = step_function(step)
             self._update(loss, step)
             if step % 20 == 0:
-                bar.set_postfix({"loss": f"{loss.item():.4f}", **{k: f"{v:.4g}" for k, v in shown.items()}})
+                bar.set_postfix(_in_few_letters({"loss": loss.item(), **shown}), refresh=False)
             if time.monotonic() - saved > _SAVE_EVERY_S:
                 self._save()
                 saved = time.monotonic()
