@@ -15,6 +15,7 @@ from nepi_ros.bundle import Bundle  # noqa: E402
 from nepi_ros.codec import Decoder, Encoder, TargetNetworks  # noqa: E402
 from nepi_ros.datasets import FrameSet  # noqa: E402
 from nepi_ros.errors import ConfigError  # noqa: E402
+from nepi_ros.letterbox import Letterbox  # noqa: E402
 from nepi_ros.training.codec import RateControl, light_codec, train_codec  # noqa: E402
 from nepi_ros.training.config import AugmentConfig, StageConfig, TrainConfig  # noqa: E402
 from nepi_ros.training.data import Frames  # noqa: E402
@@ -88,6 +89,14 @@ def test_a_run_makes_a_bundle_that_encodes_and_decodes(bundle, folder):
     results = TargetNetworks(bundle, tuple(bundle.tasks)).run(Decoder(bundle).decode(prefixes))
     assert results["segmentation"].shape == (6, 2, 16, 24)
     assert 0.5 <= results["depth"].min() and results["depth"].max() <= 8.0
+
+
+def test_the_profile_s_bytes_are_coded_ones(bundle, folder):
+    encoder, samples = Encoder(bundle), list(FrameSet.open(folder / "frames"))
+    boxes = [Letterbox(sample.rgb.shape[1::-1], bundle.input_size) for sample in samples]
+    images = [box.apply(sample.rgb) for box, sample in zip(boxes, samples, strict=True)]
+    for k, size in enumerate(bundle.profile.bytes, start=1):
+        assert size == pytest.approx(np.mean([encoder.encode(image, k).size for image in images]))
 
 
 def test_a_finished_run_is_not_repeated_and_gives_the_same_networks(bundle, folder, tmp_path):

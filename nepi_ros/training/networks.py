@@ -239,11 +239,6 @@ class Decoder(nn.Module):
         for level in reversed(range(len(grids))):
             if level < len(self.passes):
                 x = self.passes[level](x)
-            x = F.interpolate(x, size=_size(grids[level]), mode="bilinear", align_corners=False)
+            x = F.interpolate(x, size=grids[level].shape[2:], mode="bilinear", align_corners=False)
             x = self.blocks[level](F.relu(x + self.inputs[level](grids[level])))
         return self.image(x) + 0.5
-
-
-def _size(map_: Tensor) -> tuple[int, int]:
-    """Height and width of a map as numbers, which an exported network keeps: then all its shapes are known."""
-    return int(map_.shape[2]), int(map_.shape[3])
