@@ -24,7 +24,7 @@ from nepi_ros.tasks import REGISTRY, Meter, TaskSpec
 from nepi_ros.training.codec import Codec
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
-from nepi_ros.training.export import export_decoder, export_encoder, halve_weights
+from nepi_ros.training.export import export_codec
 
 
 def make_bundle(
@@ -38,19 +38,16 @@ def make_bundle(
     """Write the bundle to `out`: networks, tables fitted on the training frames, profile measured on the folders
     `val`. files are those that are there already: the target networks, TASK.onnx, and what else goes into it."""
     size = (config.input.width, config.input.height)
-    halve_weights(codec)
-    files = files | {"encoder.onnx": export_encoder(codec.encoder, size)}
+    files = files | export_codec(codec, size)
     latents = encode_all(files["encoder.onnx"], frames)
-    height, width = size[1] // codec.stride, size[0] // codec.stride
-    files["decoder.onnx"] = export_decoder(codec.decoder, (sum(codec.layers), height, width))
-    layers = [LayerShape(channels, height, width) for channels in codec.layers]
+    layers = codec.layout.shapes(size)
     files["entropy.npz"] = fit_tables(latents, layers).to_npz()
     if config.notice:
         files["NOTICE"] = config.notice.strip().encode() + b"\n"
     metadata = _metadata(config, layers)
     with TemporaryDirectory() as folder:
         # A profile is measured with the bundle it goes into; so the bundle is first written with an empty one.
-        unmeasured = {**metadata, "profile": _empty_profile(config).to_json()}
+        unmeasured = {**metadata, "profile": _empty_profile(config, len(layers)).to_json()}
         draft = write_bundle(Path(folder) / config.name, unmeasured, files)
         profile = measure_profile(draft, [sample for folder in val for sample in FrameSet.open(folder)])
     return write_bundle(out, {**metadata, "profile": profile.to_json()}, files)
@@ -138,6 +135,6 @@ def _metadata(config: TrainConfig, layers: Sequence[LayerShape]) -> dict:
     }
 
 
-def _empty_profile(config: TrainConfig) -> Profile:
-    nothing = (0.0,) * len(config.codec.layers)
+def _empty_profile(config: TrainConfig, layers: int) -> Profile:
+    nothing = (0.0,) * layers
     return Profile(bytes=nothing, agreement={task: nothing for task in config.tasks})
