@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from onnxruntime import InferenceSession
 
 torch = pytest.importorskip("torch", reason="training needs torch; install the train extra")
 
@@ -16,17 +17,21 @@ from nepi_ros.codec import Decoder, Encoder, TargetNetworks  # noqa: E402
 from nepi_ros.datasets import FrameSet  # noqa: E402
 from nepi_ros.errors import ConfigError  # noqa: E402
 from nepi_ros.letterbox import Letterbox  # noqa: E402
-from nepi_ros.training.codec import RateControl, light_codec, train_codec  # noqa: E402
+from nepi_ros.training.codec import Codec, RateControl, light_codec, train_codec  # noqa: E402
 from nepi_ros.training.config import AugmentConfig, StageConfig, TrainConfig  # noqa: E402
 from nepi_ros.training.data import Frames  # noqa: E402
 from nepi_ros.training.degrade import degraded  # noqa: E402
-from nepi_ros.training.export import export_target  # noqa: E402
-from nepi_ros.training.eyes import Eyes  # noqa: E402
+from nepi_ros.training.export import export_codec, export_target  # noqa: E402
+from nepi_ros.training.eyes import Eyes, StrongEncoder  # noqa: E402
+from nepi_ros.training.imitation import Lesson, Lessons, difference, mixed  # noqa: E402
+from nepi_ros.training.latent import LatentLayout  # noqa: E402
 from nepi_ros.training.loop import Stage, learning_rate, mixed_precision  # noqa: E402
 from nepi_ros.training.losses import segmentation_from_labels  # noqa: E402
 from nepi_ros.training.main import train, train_targets  # noqa: E402
+from nepi_ros.training.networks import Decoder as CodecDecoder  # noqa: E402
 from nepi_ros.training.targets import build_target, fuse_batch_norm, load_network, round_weights  # noqa: E402
 
+LAYERS = "3/whole, 1/64, 2/32, 2 x 2/16"
 STAGE = {"steps": 4, "batch": 2, "rate": 0.001}
 CONFIG = {
     "name": "tiny", "train": "frames", "val": "frames", "notice": "made by a test",
@@ -37,7 +42,10 @@ CONFIG = {
         "classification": {"classes": ["dark", "light"]},
     },
     "targets": {"width": 0.5, "joint": STAGE, "tune": STAGE},
-    "codec": {"layers": "3/whole, 1/64, 2/32, 2 x 2/16", "target_bytes": 60, "strong": STAGE, "light": STAGE},
+    "codec": {
+        "layers": LAYERS, "target_bytes": 60,
+        "strong": STAGE, "imitation": STAGE, "light": STAGE,
+    },
 }  # fmt: skip
 
 
@@ -96,7 +104,7 @@ def test_the_profile_s_bytes_are_coded_ones(bundle, folder):
     boxes = [Letterbox(sample.rgb.shape[1::-1], bundle.input_size) for sample in samples]
     images = [box.apply(sample.rgb) for box, sample in zip(boxes, samples, strict=True)]
     for k, size in enumerate(bundle.profile.bytes, start=1):
-        assert size == pytest.approx(np.mean([encoder.encode(image, k).size for image in images]))
+        assert size == pytest.approx(np.mean([len(encoder.encode(image, k).segment().stream) for image in images]))
 
 
 def test_a_finished_run_is_not_repeated_and_gives_the_same_networks(bundle, folder, tmp_path):
@@ -298,7 +306,7 @@ def places(frames) -> dict[str, torch.nn.Module]:
 
 def test_the_codec_learns_what_the_target_network_needs(folder, frames, places, tmp_path):
     long = {"steps": 40, "batch": 6, "rate": 0.003}
-    codec = CONFIG["codec"] | {"strong": long, "light": long}
+    codec = CONFIG["codec"] | {"strong": long, "imitation": long, "light": long}
     still = {"zoom": 1.0, "turn_deg": 0.0, "colour": 0.0}
     config = TrainConfig.load(write_config(folder, "eager", codec=codec, augment=still))
     trained = train_codec(config, frames, places, tmp_path)
@@ -307,6 +315,56 @@ def test_the_codec_learns_what_the_target_network_needs(folder, frames, places, 
     before, after = (eyes.distances(through(codec, image), sight) for codec in (untrained, trained))
     assert after["classification"] < 0.5 * before["classification"]
     assert after["features"] < 0.8 * before["features"]
+
+
+def test_a_light_encoder_learns_from_the_strong_one_s_example(folder, frames, places, tmp_path):
+    long, none = {"steps": 60, "batch": 6, "rate": 0.003}, {"steps": 0}
+    config = codec_of(folder, "pupil", strong=STAGE, imitation=long, light=none)
+    trained, untrained = train_codec(config, frames, places, tmp_path), light_codec(LatentLayout.of(LAYERS)).eval()
+    image = frames.image.float() / 255.0
+    eyes = Eyes(places)
+    teacher = Codec(trained.layout, StrongEncoder(trained.layout, eyes.channels), CodecDecoder(trained.layout))
+    weights = torch.load(tmp_path / "strong.pt", weights_only=True)["average"]
+    teacher.load_state_dict({k.removeprefix("module."): w for k, w in weights.items() if k.startswith("module.")})
+    with torch.no_grad():
+        wanted = teacher.eval().encoder(eyes.look(image).features)
+        before, after = (difference(codec.encoder(image), wanted) for codec in (untrained, trained))
+    assert after < 0.5 * before
+
+
+def test_lessons_are_drawn_from_the_latest_batches():
+    lessons = Lessons(seed=0)
+    for number in range(200):
+        batch = torch.full((4, 3, 2, 2), float(number))
+        lessons.add(Lesson(batch, (batch[:, :1],), (batch[:, :2], batch[:, :0])))
+    drawn = [lessons.draw() for _ in range(50)]
+    assert len(lessons) == 128 and drawn[0].maps[1].shape == (4, 0, 2, 2)
+    numbers = torch.cat([lesson.image[:, 0, 0, 0] for lesson in drawn])
+    assert numbers.min() >= 72 and numbers.max() > 150 and numbers.unique().numel() > 60
+    assert all(torch.equal(lesson.hints[0], lesson.image[:, :1]) for lesson in drawn)
+
+
+def test_half_of_the_frames_are_laid_over_others():
+    torch.manual_seed(0)
+    image = torch.arange(1000.0)[:, None, None, None].expand(-1, 3, 2, 2)
+    over = mixed(image)
+    assert 400 < (over != image).any((1, 2, 3)).sum() < 600
+    low, high = torch.minimum(image, image.flip(0)), torch.maximum(image, image.flip(0))
+    assert ((over >= low - 1e-3) & (over <= high + 1e-3)).all()
+
+
+def test_a_bundle_may_keep_the_first_layers_only(folder, frames, places, tmp_path):
+    codec = train_codec(codec_of(folder, "cut"), frames, places, tmp_path)
+    size, shapes = (96, 64), codec.layout.shapes((96, 64))
+    whole, cut = (export_codec(codec, size, kept) for kept in (None, 2))
+    image = frames.image[:3].permute(0, 2, 3, 1).contiguous().numpy()
+    latents = [InferenceSession(files["encoder.onnx"]).run(None, {"image": image})[0] for files in (whole, cut)]
+    values = sum(shape.size for shape in shapes[:2])
+    assert latents[1].shape == (3, values) and np.array_equal(latents[1], latents[0][:, :values])
+    latents[0][:, values:] = 0
+    first, second = (InferenceSession(files["decoder.onnx"]).run(None, {"latent": latent})[0]
+                     for files, latent in zip((whole, cut), latents, strict=True))  # fmt: skip
+    assert np.allclose(first, second, atol=1e-5)
 
 
 def test_a_light_codec_begins_alike_after_a_stop(folder, frames, places, tmp_path):
@@ -326,7 +384,7 @@ def test_a_checkpoint_of_other_layers_is_refused(folder, frames, places, tmp_pat
 
 def test_single_frames_make_a_batch_too(folder, frames, places, tmp_path):
     one = STAGE | {"batch": 1}
-    codec = train_codec(codec_of(folder, "single", strong=one, light=one), frames, places, tmp_path)
+    codec = train_codec(codec_of(folder, "single", strong=one, imitation=one, light=one), frames, places, tmp_path)
     assert all(weight.isfinite().all() for weight in codec.parameters())
 
 
@@ -389,6 +447,7 @@ def test_eight_bit_weights_are_stored_in_eight_bits():
         ({"tasks": {"flow": {}}}, "tasks: flow"),
         ({"codec": {"strong": {"stepz": 1}}}, "codec.strong.stepz: unknown"),
         ({"codec": {"stage": STAGE}}, "codec.stage: unknown; known are .*light.*strong"),
+        ({"codec": {"kept": 99}}, "codec.kept: 99 is not a number of layers from 1 to 13"),
         ({"codec": {"light": {"steps": "many"}}}, "codec.light.steps: 'many' is not a whole number"),
         ({"codec": {"light": {"rate": "1e-3"}}}, "codec.light.rate: '1e-3' is not a number"),
         ({"codec": {"strong": {"window": [320, 250]}}}, r"codec.strong.window: \[320, 250\] is not .*multiples of 32"),

@@ -38,9 +38,9 @@ def make_bundle(
     """Write the bundle to `out`: networks, tables fitted on the training frames, profile measured on the folders
     `val`. files are those that are there already: the target networks, TASK.onnx, and what else goes into it."""
     size = (config.input.width, config.input.height)
-    files = files | export_codec(codec, size)
+    files = files | export_codec(codec, size, config.codec.kept)
     latents = encode_all(files["encoder.onnx"], frames)
-    layers = codec.layout.shapes(size)
+    layers = codec.layout.shapes(size)[: config.codec.kept]
     files["entropy.npz"] = fit_tables(latents, layers).to_npz()
     if config.notice:
         files["NOTICE"] = config.notice.strip().encode() + b"\n"

@@ -5,9 +5,9 @@ N-epitomizer (Nam et al., IEEE/ACM Transactions on Networking 2024): what is kep
 target networks' outputs. Layers become ordered by importance by nested dropout (Rippel et al., ICML 2014):
 each frame of a batch is decoded from a random prefix. No labels are used.
 
-Two stages. A strong encoder reads the latents from what the target networks' own trunks see, together with a wide
-decoder. Then the light encoder and the slim decoder, which the bundle gets, learn to put out the same latents, to paint
-the same images, and at last only to have the same effect on the target networks (knowledge distillation).
+Three stages. A strong encoder reads the latents from what the target networks' own trunks see, together with a wide
+decoder. The light encoder learns to put out the same latents (imitation.py). Then it and the slim decoder, which the
+bundle gets, learn to paint the same images, and at last only to have the same effect on the target networks.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from nepi_ros.training.config import StageConfig, TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes, StrongEncoder
+from nepi_ros.training.imitation import REPLAYS, Lesson, Lessons, Pupil, difference, lesson_loss, mixed
 from nepi_ros.training.latent import CELLS, LatentLayout
 from nepi_ros.training.loop import Stage, mixed_precision
 from nepi_ros.training.networks import Decoder, Encoder
@@ -158,6 +159,7 @@ def _train_light(
     codec = _placed(light_codec(layout), frames)
     control, stage = RateControl(config.codec.target_bytes), config.codec.light
     if teacher is not None:
+        _imitate(config, frames, eyes, layout, teacher, codec, folder)
         codec.priors.load_state_dict(teacher.priors.state_dict())
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
@@ -172,13 +174,38 @@ def _train_light(
                 with torch.no_grad():
                     wanted = [map_.round() for map_ in _in_full(teacher.encoder(sight.features))]
                     model = teacher.decode(wanted, prefixes).float() if done < _FADED else image
-                terms["imitation"] = faded(done, _IMITATION, _IMITATION_END) * _difference(maps, wanted)
+                terms["imitation"] = faded(done, _IMITATION, _IMITATION_END) * difference(maps, wanted)
         terms |= eyes.distances(decoded, sight)
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), model)
         return _with_rate(terms, codec.bits(maps), control, done)
 
     Stage("light", folder, codec, stage, control, layout.text).run(step)
     return codec
+
+
+def _imitate(
+    config: TrainConfig, frames: Frames, eyes: Eyes, layout: LatentLayout, teacher: Codec, codec: Codec, folder: Path
+) -> None:
+    """Teach the light encoder of `codec` what the strong one of `teacher` puts out."""
+    pupil = Pupil(codec.encoder, teacher.encoder.widths).to(frames.image.device, memory_format=torch.channels_last)
+    stage, lessons = config.codec.imitation, Lessons(config.seed)
+
+    def prepare(number: int) -> Lesson:
+        image = mixed(_drawn(config, frames, layout, stage, 4, number)[0])
+        with torch.no_grad(), mixed_precision(image.device):
+            features = teacher.encoder.reduced(eyes.look(image).features)
+            maps = _in_full(teacher.encoder.heads(features))
+        return Lesson(image, tuple(features), tuple(map_.round() for map_ in maps))
+
+    def step(number: int) -> tuple[Tensor, dict[str, float]]:
+        if number % REPLAYS == 0 or not lessons:
+            lessons.add(prepare(number))
+        lesson = lessons.draw()
+        with mixed_precision(lesson.image.device):
+            terms = lesson_loss(pupil, lesson)
+        return sum(terms.values()), {name: value.item() for name, value in terms.items()}
+
+    Stage("imitation", folder, pupil, stage, meaning=layout.text).run(step)
 
 
 def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, folder: Path) -> Codec:
@@ -226,13 +253,6 @@ def _with_rate(
         loss = loss + control.weight(mean_bytes.item()) * mean_bytes / 1000
     shown = {name: value.item() for name, value in terms.items()}
     return loss, {**shown, "bytes": mean_bytes.item(), "rate": math.exp(control.log_weight)}
-
-
-def _difference(maps: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Mean squared difference of maps, in variances of the wanted ones' channels, over the cells in use."""
-    used = [(map_, want) for map_, want in zip(maps, wanted, strict=True) if map_.shape[1]]
-    parts = ((m - w).square().mean((0, 2, 3)) / (w.var((0, 2, 3), correction=0) + 0.25) for m, w in used)
-    return sum(part.mean() for part in parts) / len(used)
 
 
 def random_prefixes(layout: LatentLayout, full_share: float, count: int) -> Tensor:

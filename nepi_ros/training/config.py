@@ -112,15 +112,19 @@ class CodecConfig:
     the training prior; the coder's contexts then save some of it). full_share: share of frames trained with all
     layers, the rest with a random prefix. objective: what must survive, the target networks' outputs (`targets`) or
     the `image` itself (mean squared error: a task-blind autoencoder, to compare with, which trains for the steps of
-    both stages). strong: training of the strong encoder and the wide decoder, left out with 0 steps; light: of those
-    that the bundle gets, after them.
+    both stages). strong: training of the strong encoder and the wide decoder, left out with 0 steps; imitation:
+    of the light encoder by the strong one's example; light: of the light encoder and the slim decoder together.
+    kept: how many of the layers, from the first, the bundle gets; all without it. Where later layers help training
+    and hurt the answers, they are better left out.
     """
 
     layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
     target_bytes: float = 2500.0
     full_share: float = 0.2
     objective: str = "targets"
+    kept: int | None = None
     strong: StageConfig = field(default_factory=StageConfig)
+    imitation: StageConfig = field(default_factory=StageConfig)
     light: StageConfig = field(default_factory=StageConfig)
 
     def __post_init__(self) -> None:
@@ -128,7 +132,9 @@ class CodecConfig:
             raise ConfigError(f"codec.objective: {self.objective!r}; choose from {', '.join(OBJECTIVES)}")
         if not self.target_bytes > 0 or not 0 <= self.full_share <= 1:
             raise ConfigError("codec: target_bytes must be more than 0, and full_share from 0 to 1")
-        LatentLayout.of(self.layers)
+        count = len(LatentLayout.of(self.layers).layers)
+        if self.kept is not None and not (isinstance(self.kept, int) and 1 <= self.kept <= count):
+            raise ConfigError(f"codec.kept: {self.kept!r} is not a number of layers from 1 to {count}")
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,7 @@ class TrainConfig:
 
 _NESTED = {"input": InputConfig, "augment": AugmentConfig, "targets": TargetsConfig, "codec": CodecConfig,
            "scenes": ScenesConfig,
-           **dict.fromkeys(("joint", "tune", "robust", "strong", "light"), StageConfig)}  # fmt: skip
+           **dict.fromkeys(("joint", "tune", "robust", "strong", "imitation", "light"), StageConfig)}  # fmt: skip
 
 
 def _build(kind: type[T], content: Any, where: str) -> T:

@@ -88,11 +88,16 @@ class StrongEncoder(nn.Module):
 
     def __init__(self, layout: LatentLayout, channels: tuple[int, int], widths: tuple[int, int] = (160, 192)) -> None:
         super().__init__()
+        self.widths = widths
         self.reduce = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True), NormedBlock(b))
             for a, b in zip(channels, widths, strict=True)
         )
         self.heads = Heads(layout, widths, widths)
 
+    def reduced(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """What it makes of the features first, on the same two grids."""
+        return [reduce(x) for reduce, x in zip(self.reduce, features, strict=True)]
+
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        return self.heads([reduce(x) for reduce, x in zip(self.reduce, features, strict=True)])
+        return self.heads(self.reduced(features))

@@ -25,8 +25,8 @@ from nepi_ros.training.targets import robust_networks, target_networks, trained_
 _LOG = logging.getLogger(__name__)
 
 _STAGES = (
-    "Three stages: the target networks (unless the configuration names them), a strong codec that reads what those "
-    "networks see, and the light codec that learns from it and goes into the bundle. Then the bundle is measured on "
+    "Stages: the target networks (unless the configuration names them), a strong codec that reads what those networks "
+    "see, a light encoder that imitates its own, and the light codec that goes into the bundle. Then it is measured on "
     "the validation frames. Interrupted with Ctrl-C, the same command goes on at the last checkpoint, at most a "
     "minute old. doc/method.md explains the configuration."
 )

@@ -144,21 +144,27 @@ class Block(nn.Module):
 
 class LightTrunk(nn.Module):
     """image [N,3,H,W] in 0..1 -> features at 1/16 and 1/32 of its size, for a robot's processor: 1.3 thousand
-    multiply-accumulates a pixel. Space to depth in place of convolutions at high resolution, which are few
+    multiply-accumulates a pixel. It begins with patches in place of convolutions at high resolution, which are few
     multiply-accumulates but much memory traffic."""
+
+    SCALE, SHIFT = 4.0, -2.0
 
     def __init__(self, widths: tuple[int, int, int, int] = (24, 32, 80, 112)) -> None:
         super().__init__()
         stem, a, b, c = widths
         self.channels = [b, c]
         self.fine = nn.Sequential(
-            nn.PixelUnshuffle(4), nn.Conv2d(48, stem, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True),
+            nn.Conv2d(3, stem, 4, 4, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True),
             conv_bn(stem, a, stride=2), NormedBlock(a), conv_bn(a, b, stride=2), NormedBlock(b),
         )  # fmt: skip
         self.coarse = nn.Sequential(conv_bn(b, c, stride=2), NormedBlock(c))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        fine = self.fine(image * 4.0 - 2.0)
+        return self.features(image * self.SCALE + self.SHIFT)
+
+    def features(self, scaled: Tensor) -> list[Tensor]:
+        """The features of an image that is scaled already."""
+        fine = self.fine(scaled)
         return [fine, self.coarse(fine)]
 
 
