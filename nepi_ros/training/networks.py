@@ -218,7 +218,8 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """maps as of Heads (missing layers 0) -> image [N,3,H,W] in about 0..1, for the target networks' eyes.
 
-    From the coarsest grid to the finest: each takes over what the coarser ones say and adds what its own map says.
+    From the coarsest grid to the finest: each takes over what the coarser ones say and adds what its own map says. A
+    coarse square's features unfold into those of the four within it, so coarse layers can tell of fine detail too.
     """
 
     START = (4, 5)  # grid, then stretched to the coarsest map's, on which the whole frame's values are laid out
@@ -232,7 +233,10 @@ class Decoder(nn.Module):
             nn.Conv2d(max(1, layout.channels(cell)), out, 3, 1, 1) for cell, out in zip(CELLS, steps, strict=False)
         )
         self.blocks = nn.ModuleList([nn.Sequential(Block(steps[0]), Block(steps[0])), Block(steps[1]), Block(steps[2])])
-        self.passes = nn.ModuleList([nn.Conv2d(steps[1], steps[0], 1), nn.Conv2d(steps[2], steps[1], 1)])
+        self.passes = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2))
+            for fine, coarse in zip(steps, steps[1:], strict=False)
+        )
         self.image = nn.Sequential(
             nn.Conv2d(steps[0], 4 * b, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True), Block(b),
             nn.Conv2d(b, 4 * c, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True),
@@ -242,9 +246,10 @@ class Decoder(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         *grids, whole = (m if m.shape[1] else m.new_zeros(m.shape[0], 1, *m.shape[2:]) for m in maps)
         x = self.whole(whole[:, :, 0, 0]).reshape(-1, self.inputs[-1].out_channels, *self.START)
+        x = F.interpolate(x, size=grids[-1].shape[2:], mode="bilinear", align_corners=False)
         for level in reversed(range(len(grids))):
             if level < len(self.passes):
-                x = self.passes[level](x)
-            x = F.interpolate(x, size=grids[level].shape[2:], mode="bilinear", align_corners=False)
+                height, width = grids[level].shape[2:]
+                x = self.passes[level](x)[:, :, :height, :width]  # a coarse map may reach beyond the frame
             x = self.blocks[level](F.relu(x + self.inputs[level](grids[level])))
         return self.image(x) + 0.5
