@@ -70,13 +70,14 @@ def test_join_gives_the_longest_run_in_any_order():
 
 
 def test_checksum_is_what_the_message_definition_says():
-    expected = zlib.crc32(b"\x01\0\0\0\x02\0\0\0\0\0\0\x80\x07\x40\x01\xf0\0\0\x03\x04" + b"\xff" * 8 + b"data")
-    assert checksum(1, 1 << 63 | 2, 7, 320, 240, 0, 3, 4, -1, b"data") == expected
+    fields = b"\x01\0\0\0\x02\0\0\0\0\0\0\x80\x07\x40\x01\xf0\0\0\x03\x04" + b"\xff" * 8 + b"\x10\x27\0\0\x02"
+    expected = zlib.crc32(fields + b"data")
+    assert checksum(1, 1 << 63 | 2, 7, 320, 240, 0, 3, 4, -1, 10_000, 2, b"data") == expected
 
 
-@pytest.mark.parametrize("position", range(9))
+@pytest.mark.parametrize("position", range(11))
 def test_fields_out_of_range_are_refused(position):
-    fields = [0] * 9
+    fields = [0] * 11
     fields[position] = 1 << 64
     with pytest.raises(CodecError, match="out of range"):
         checksum(*fields, b"")

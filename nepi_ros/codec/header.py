@@ -27,7 +27,7 @@ class UnavailableTaskError(CodecError):
 
 @dataclass(frozen=True)
 class EpitomeHeader:
-    """The fields of Epitome.msg that the checksum covers, by the same names and in the same order."""
+    """The fields of Epitome.msg that the checksum covers, by the same names and in the checksum's order."""
 
     sequence: int
     bundle_id: int
@@ -38,6 +38,8 @@ class EpitomeHeader:
     layer_count: int
     frame_layers: int
     handover_ns: int
+    result_bytes: int = 0
+    yields: int = 0
 
     @classmethod
     def from_message(cls, message: Any) -> "EpitomeHeader":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from nepi_ros.errors import CodecError
 
-_FIELDS = struct.Struct("<IQBHHBBBq")
+_FIELDS = struct.Struct("<IQBHHBBBqIB")
 _MAX_LENGTH = 1 << 28  # four LEB128 bytes; no layer is that long
 
 
@@ -76,13 +76,16 @@ def checksum(
     layer_count: int,
     frame_layers: int,
     handover_ns: int,
+    result_bytes: int,
+    yields: int,
     data: bytes,
 ) -> int:
     """The CRC-32 of an Epitome message, as its definition says. Raises CodecError for a field out of range."""
     try:
         fields = _FIELDS.pack(
-            sequence, bundle_id, task_mask, width, height, first_layer, layer_count, frame_layers, handover_ns
-        )
+            sequence, bundle_id, task_mask, width, height, first_layer, layer_count, frame_layers, handover_ns,
+            result_bytes, yields,
+        )  # fmt: skip
     except struct.error as error:
         raise CodecError(f"an epitome's field is out of range: {error}") from error
     return zlib.crc32(data, zlib.crc32(fields))

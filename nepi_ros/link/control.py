@@ -22,7 +22,17 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from nepi_ros.link.budget import Budget, FrameReport, LinkState
+from nepi_ros.link.budget import (
+    ALIVE,
+    DEAD,
+    TOO_LARGE,
+    TOO_LATE,
+    UNKNOWN,
+    WAITING,
+    Budget,
+    FrameReport,
+    LinkState,
+)
 from nepi_ros.link.conformal import AdaptiveRisk
 from nepi_ros.link.flight import Flight, Sent
 from nepi_ros.link.forecast import Forecast, Sample
@@ -49,7 +59,7 @@ _GAIN = 1 / 32
 
 
 class Rule(Protocol):
-    """What sizes frames: BudgetRule for a link of given capacity, LinkControl for one that is measured."""
+    """What sizes frames: LinkControl, and what it is compared with (nepi_ros.bench.link.rules)."""
 
     def encoded(self, seconds: float) -> None: ...
 
@@ -122,7 +132,11 @@ class LinkControl:
         self._last_sent = now
 
     def reported(self, now: float, report: FrameReport) -> bool:
-        """Take in a report that arrives at `now`; False when it is ignored, as BudgetRule.reported does."""
+        """Take in a report that arrives at `now`; False when it is ignored.
+
+        Ignored is what this rule did not send (another robot's echo, a report from before a restart, a second one for
+        the same frame) and what cannot be (an edge busy for longer than the frame was away).
+        """
         self._watch(now)
         sent = self._flight.get(report.sequence)
         if sent is None or abs(sent.at - report.handover_s) > _ECHO_TOLERANCE_S:
@@ -131,6 +145,7 @@ class LinkControl:
         if not 0.0 <= report.processing_s <= away <= _LONGEST_S:
             return False
         lost = self._flight.land(report.sequence)
+        self._last_report = now
         self._edge.add(report.processing_s)
         self._round_trip.add(away - report.processing_s)
         self._count(now, sent, len(lost), report.result_bytes)
@@ -162,28 +177,37 @@ class LinkControl:
             low = mean = high = override
         return LinkState(
             mean, self._round_trip.mean, self._edge.mean, self._encode.mean, self._flight.bytes(), low, high,
-            self._hits, self._loss,
+            self._hits, self._loss, self._link(now),
         )  # fmt: skip
+
+    def _link(self, now: float) -> str:
+        oldest = self._flight.oldest()
+        if oldest is not None and now > oldest.due and now - self._last_report > self._settings.deadline_s:
+            return DEAD
+        return UNKNOWN if self._last_report == -math.inf else ALIVE
 
     def _decide(self, now: float, left: float, least: int, probe: int) -> Budget:
         if self._settings.max_bytes < least:
-            return Budget(0, f"at most {self._settings.max_bytes} bytes are allowed, {least} are needed")
+            reason = f"at most {self._settings.max_bytes} bytes are allowed, {least} are needed"
+            return Budget(0, reason, cause=TOO_LARGE)
         waiting = now - self._last_sent
         if not len(self._forecast):
             busy = len(self._flight) and waiting < PROBE_PERIOD_S / 2
-            return Budget(0, "the edge has not reported yet") if busy else Budget(least, result_bytes=SMALLEST)
+            if busy:
+                return Budget(0, "the edge has not reported yet", cause=WAITING)
+            return Budget(least, result_bytes=SMALLEST)
         if len(self._flight) >= WINDOW:
             if waiting < PROBE_PERIOD_S:
-                return Budget(0, f"{len(self._flight)} frames are on their way without a report")
+                return Budget(0, f"{len(self._flight)} frames are on their way without a report", cause=WAITING)
             return Budget(probe, result_bytes=SMALLEST)
         if self._forecast.shortest_s > left and waiting < PROBE_PERIOD_S:
-            return Budget(0, self._why(left))
+            return Budget(0, self._why(left), cause=TOO_LATE)
         return self._sized(now, left, least)
 
     def _sized(self, now: float, left: float, least: int) -> Budget:
         """The largest size of which nothing speaks against; the smallest when the link stands still."""
-        oldest = self._flight.oldest_at()
-        elapsed = 0.0 if oldest is None else now - oldest
+        oldest = self._flight.oldest()
+        elapsed = 0.0 if oldest is None else now - oldest.at
         override = self._settings.capacity_override_kbps
         view = self._forecast.view(elapsed, 0.008 / override if override > 0.0 else math.nan)
         down_least, down_most = self._forecast.down_range
@@ -231,7 +255,7 @@ class LinkControl:
     def _forget(self) -> None:
         self._edge, self._round_trip, self._period = SmoothedTime(), SmoothedTime(), SmoothedTime()
         self._forecast, self._flight = Forecast(), Flight()
-        self._now = self._last_sent = self._asked_at = self._larger_at = -math.inf
+        self._now = self._last_sent = self._last_report = self._asked_at = self._larger_at = -math.inf
         self._asked = (math.inf, 0)
         self._hits, self._loss = 1.0, 0.0
 

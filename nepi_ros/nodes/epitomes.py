@@ -50,6 +50,8 @@ class OutgoingFrame:
     task_mask: int
     width: int
     height: int
+    result_bytes: int = 0
+    yields: int = 0
 
     def messages(self, streams: Sequence[bytes], mtu: int, handover_ns: int) -> list[bytes]:
         """The frame as serialised Epitome messages, split at layer boundaries to stay below the MTU.
@@ -71,6 +73,8 @@ class OutgoingFrame:
             layer_count=len(group),
             frame_layers=frame_layers,
             handover_ns=handover_ns,
+            result_bytes=self.result_bytes,
+            yields=self.yields,
         )
         return serialize_message(
             Epitome(header=self.header, **vars(fields), checksum=fields.checksum(data), data=data)
