@@ -16,7 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from tiny_bundle import LAYERS, make_tiny_bundle, tiny_frames
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import EpitomeHeader, join, unpack
+from nepi_ros.codec import EpitomeHeader, Segment
 from nepi_ros.image import ENCODINGS, from_rgb
 from nepi_ros.link.wire import wire_bytes
 from nepi_ros.msg import Classification, EncoderStatus, Epitome, LinkReport
@@ -144,6 +144,10 @@ def camera(shared_camera, client) -> Camera:
     return shared_camera
 
 
+def segment_of(epitome: Epitome) -> Segment:
+    return Segment(epitome.first_layer, epitome.layer_count, bytes(epitome.data))
+
+
 def test_an_image_becomes_an_epitome(camera, bundle):
     image = camera.image()
     (epitome,) = camera.exchange(image)
@@ -151,7 +155,7 @@ def test_an_image_becomes_an_epitome(camera, bundle):
     header.validate_against(bundle, bytes(epitome.data), epitome.checksum)
     assert (epitome.header.frame_id, header.width, header.height, header.task_mask) == ("camera", 320, 240, 7)
     assert header.frame_layers == bundle.profile.useful_layers(bundle.tasks)
-    latent = bundle.coder().decode(unpack(bytes(epitome.data), header.layer_count))
+    latent = bundle.coder().decode([segment_of(epitome)])
     assert latent.any() and 0 <= header.handover_ns <= time.monotonic_ns()
 
 
@@ -219,15 +223,16 @@ def test_tasks_change_the_epitomes(camera, client, bundle):
     assert not refused.successful and "cooking" in refused.reason
 
 
-def test_a_small_mtu_splits_at_layer_boundaries(camera, client):
+def test_a_small_mtu_splits_at_layer_boundaries(camera, client, bundle):
     whole = camera.exchange()[0]
     client.set_parameters(NODE, mtu=600)
     parts = camera.exchange()
     assert len(parts) > 1
     assert all(wire_bytes(len(serialize_message(part))) <= 600 for part in parts if part.layer_count > 1)
     assert len({(part.sequence, part.handover_ns) for part in parts}) == 1
-    groups = [(part.first_layer, unpack(bytes(part.data), part.layer_count)) for part in parts]
-    assert len(join(groups)) == whole.frame_layers
+    segments = [segment_of(part) for part in parts]
+    assert segments[-1].stop == whole.frame_layers
+    assert np.array_equal(bundle.coder().decode(segments), bundle.coder().decode([segment_of(whole)]))
 
 
 def test_images_above_the_rate_are_dropped(camera, client):

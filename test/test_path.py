@@ -124,8 +124,8 @@ def expected(bundle: Bundle, robot: str, frame: int, task: str, width: int) -> n
     """A result computed here, without any node."""
     letterbox = Letterbox(SOURCES[robot], bundle.input_size)
     layers = bundle.profile.useful_layers(bundle.tasks)
-    streams = Encoder(bundle).encode(letterbox.apply(FRAMES[robot][frame]), layers).streams
-    output = TargetNetworks(bundle, [task]).run(Decoder(bundle).decode([streams]))[task][0]
+    segment = Encoder(bundle).encode(letterbox.apply(FRAMES[robot][frame]), layers).segment()
+    output = TargetNetworks(bundle, [task]).run(Decoder(bundle).decode([[segment]]))[task][0]
     return over_source(task, output, bundle, SOURCES[robot], width)
 
 

@@ -174,11 +174,10 @@ class EdgeNode(ManagedNode):
         self._batch_ms = 1e3 * (time.monotonic() - begun)
 
     def _latent(self, robot: str, frame: Frame[FrameHeader]) -> np.ndarray | None:
-        streams = frame.prefix()
-        if len(streams) < frame.frame_layers:
+        if not frame.complete:
             self.problems.count("incomplete")
         try:
-            return self._inference.latent(streams)
+            return self._inference.latent(frame.prefix())
         except CodecError as error:
             self._refuse(robot, "undecodable", error)
             return None
@@ -191,7 +190,7 @@ class EdgeNode(ManagedNode):
             port = self._ports.get(robot)
             if port is None:
                 return
-            layers = len(frame.prefix()) if decoded else 0
+            layers = frame.layers if decoded else 0
             try:
                 spent = port.publish(frame.header, outputs, self._messages)
             except Exception as error:  # noqa: BLE001 - nor one frame the others

@@ -19,13 +19,14 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from nepi_ros.bundle import Bundle, resolve_bundle
+from nepi_ros.codec import Segment
 from nepi_ros.errors import ConfigError, ImageError
 from nepi_ros.link.budget import DEAD, UNKNOWN, Budget, FrameReport, LinkState
 from nepi_ros.link.control import ControlSettings, LinkControl
 from nepi_ros.link.wire import wire_bytes
 from nepi_ros.msg import EncoderStatus, Epitome, LinkReport
 from nepi_ros.nodes.encoder_state import EncoderState, LastFrame
-from nepi_ros.nodes.epitomes import OutgoingFrame, layers_within, wire_size
+from nepi_ros.nodes.epitomes import OutgoingFrame, data_room, segments_within, wire_size
 from nepi_ros.nodes.fallback import Fallback
 from nepi_ros.nodes.frame_encoder import FrameEncoder
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
@@ -217,16 +218,16 @@ class EncoderNode(ManagedNode):
         """Encode a frame, cut it to its budget and publish it, or skip it when not even one layer fits."""
         p, header = self.parameters, message.header
         tasks, mtu = p.tasks, p.mtu
-        streams, size = self._encoder.encode(message, tasks)
-        least = wire_size(streams[:1], header.frame_id, mtu)
+        encoded, size = self._encoder.encode(message, tasks)
+        least = wire_size(encoded.segments(1, data_room(header.frame_id, mtu)), header.frame_id, mtu)
         with self._rule_lock:
             budget = self._rule.budget(time.monotonic(), self._age(message, arrival), least)
             dead = self._rule.state(time.monotonic()).link == DEAD
-        layers = layers_within(streams, budget.bytes, header.frame_id, mtu)
-        if layers:
+        segments = segments_within(encoded, budget.bytes, header.frame_id, mtu)
+        if segments:
             grant = budget.result_bytes, giving_way(tasks)
             frame = OutgoingFrame(header, self._sequence, self._bundle.id, task_mask(tasks), *size, *grant)
-            self._hand_over(arrival, frame, streams[:layers], budget, mtu)
+            self._hand_over(arrival, frame, segments, budget, mtu)
         else:
             self._told.skipped(budget)
             self.problems.report("skipped", f"{self._image_topic}: frame not sent: {budget.reason}")
@@ -234,12 +235,12 @@ class EncoderNode(ManagedNode):
             self._fallback.put(p.fallback, message)
 
     def _hand_over(
-        self, arrival: Arrival, frame: OutgoingFrame, streams: Sequence[bytes], budget: Budget, mtu: int
+        self, arrival: Arrival, frame: OutgoingFrame, segments: Sequence[Segment], budget: Budget, mtu: int
     ) -> None:
         """Publish a frame's messages, the first of them twice where the budget says so and has the room."""
         handover_ns = time.monotonic_ns()
-        messages = frame.messages(streams, mtu, handover_ns)
-        spent, first = wire_size(streams, frame.header.frame_id, mtu), wire_bytes(len(messages[0]), mtu)
+        messages = frame.messages(segments, handover_ns)
+        spent, first = wire_size(segments, frame.header.frame_id, mtu), wire_bytes(len(messages[0]), mtu)
         if budget.repeat and spent + first <= budget.bytes:
             messages, spent = [*messages, messages[0]], spent + first
         with self._rule_lock:
@@ -248,7 +249,7 @@ class EncoderNode(ManagedNode):
         for serialised in messages:
             self._epitome.publish(serialised)
         self._sequence = (self._sequence + 1) % (1 << 32)
-        self._told.sent(LastFrame(budget.bytes, budget.result_bytes, len(streams), sum(map(len, messages))))
+        self._told.sent(LastFrame(budget.bytes, budget.result_bytes, segments[-1].stop, sum(map(len, messages))))
 
     def _age(self, message: Image | CompressedImage, arrival: Arrival) -> float:
         """Seconds since the image's stamp, or since its arrival when the stamp is not of this clock."""

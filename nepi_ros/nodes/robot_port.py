@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import EpitomeHeader, unpack
+from nepi_ros.codec import EpitomeHeader, Segment
 from nepi_ros.link.returns import SMALLEST, UNLIMITED
 from nepi_ros.link.wire import wire_bytes
 from nepi_ros.msg import Classification, Epitome, LinkReport
@@ -51,9 +51,8 @@ def part_of(message: Epitome, size: int, bundle: Bundle, arrival: float) -> Part
     return Part(
         sequence=fields.sequence,
         handover_ns=fields.handover_ns,
-        first_layer=fields.first_layer,
         frame_layers=fields.frame_layers,
-        streams=tuple(unpack(data, fields.layer_count)),
+        segment=Segment(fields.first_layer, fields.layer_count, data),
         size=size,
         arrival=arrival,
         header=FrameHeader(
