@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 TOO_LARGE, WAITING, TOO_LATE = "too_large", "waiting", "too_late"
 """Causes for which a frame is skipped: more than allowed, others on their way without an answer, past the deadline."""
 
@@ -35,6 +37,14 @@ class FrameReport:
     result_bytes: int = 0
     return_bytes: int = 0
     return_spread_s: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """The sizes that a frame can be sent in: bytes on the wire, and what each is worth, 0 to 1; arrays [choices]."""
+
+    sizes: np.ndarray
+    worth: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@
 A rule is told what happens and when, and is asked for a budget; times are seconds on one monotonic clock of the
 robot's. All it knows are its own frames and the edge's reports of them. A budget is the least of:
 
-- chance: as many bytes as leave the frame `target_hit_rate` of the chance that its smallest prefix has. Where the
-  smallest is nearly always in time that is the hit rate; where the link itself fails (outages, bursts of other
-  traffic), no size saves the frame. Of the risk, half may be spent on the way back, the rest on the way there. What
-  is asked of the forecast is adapted to the misses that follow (nepi_ros.link.conformal).
+- chance: as many bytes as leave the frame `target_hit_rate` of the chance that its most promising prefix has, which
+  is the one of the most worth times its chance. Where that is nearly always in time, this is the hit rate; where the
+  link itself fails (outages, bursts of other traffic), no size saves the frame. Of the risk, half may be spent on the
+  way back, the rest on the way there. What is asked of the forecast is adapted to the misses that follow
+  (nepi_ros.link.conformal).
 - load: a share of what the link carries between two frames, so that frames do not queue behind each other when it
   slows down faster than it is measured.
 - growth: twice what has been seen to arrive. A longer prefix of the same frame is how the link is probed.
@@ -22,6 +23,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from nepi_ros.link.budget import (
     ALIVE,
     DEAD,
@@ -30,12 +33,13 @@ from nepi_ros.link.budget import (
     UNKNOWN,
     WAITING,
     Budget,
+    Choices,
     FrameReport,
     LinkState,
 )
 from nepi_ros.link.conformal import AdaptiveRisk
 from nepi_ros.link.flight import Flight, Sent
-from nepi_ros.link.forecast import Forecast, Sample
+from nepi_ros.link.forecast import Forecast, Sample, View
 from nepi_ros.link.returns import SMALLEST
 from nepi_ros.link.smoothing import SmoothedTime
 
@@ -67,7 +71,7 @@ class Rule(Protocol):
 
     def reported(self, now: float, report: FrameReport) -> bool: ...
 
-    def budget(self, now: float, age_s: float, least_bytes: int = 1) -> Budget: ...
+    def budget(self, now: float, age_s: float, least_bytes: int = 1, choices: Choices | None = None) -> Budget: ...
 
     def state(self, now: float) -> LinkState: ...
 
@@ -153,11 +157,11 @@ class LinkControl:
         self._forecast.add(Sample(now, away, sent.wire_bytes, costs[0], report.result_bytes, costs[1]))
         return True
 
-    def budget(self, now: float, age_s: float, least_bytes: int = 1) -> Budget:
+    def budget(self, now: float, age_s: float, least_bytes: int = 1, choices: Choices | None = None) -> Budget:
         """What a frame that is handed over now may spend.
 
         `age_s`: since the image's stamp; what cannot be (a stamp of another clock) counts as 0. `least_bytes`: what
-        the smallest useful epitome of this frame costs.
+        the smallest epitome of this frame costs. `choices`: all that it can cost; without, only being in time counts.
         """
         self._watch(now)
         left = self._settings.deadline_s - (age_s if 0.0 <= age_s <= _PLAUSIBLE_S else 0.0)
@@ -166,7 +170,7 @@ class LinkControl:
         self._asked_at = now
         least = max(least_bytes, self._settings.min_bytes)
         self._asked = (now + left, least_bytes)
-        return self._decide(now, left, least, least_bytes)
+        return self._decide(now, left, least, least_bytes, choices)
 
     def state(self, now: float) -> LinkState:
         """What is known at `now`."""
@@ -186,7 +190,9 @@ class LinkControl:
             return DEAD
         return UNKNOWN if self._last_report == -math.inf else ALIVE
 
-    def _decide(self, now: float, left: float, least: int, probe: int) -> Budget:
+    def _decide(
+        self, now: float, left: float, least: int, probe: int, choices: Choices | None = None
+    ) -> Budget:
         if self._settings.max_bytes < least:
             reason = f"at most {self._settings.max_bytes} bytes are allowed, {least} are needed"
             return Budget(0, reason, cause=TOO_LARGE)
@@ -202,25 +208,26 @@ class LinkControl:
             return Budget(probe, result_bytes=SMALLEST)
         if self._forecast.shortest_s > left and waiting < PROBE_PERIOD_S:
             return Budget(0, self._why(left), cause=TOO_LATE)
-        return self._sized(now, left, least)
+        return self._sized(now, left, least, choices)
 
-    def _sized(self, now: float, left: float, least: int) -> Budget:
+    def _sized(self, now: float, left: float, least: int, choices: Choices | None) -> Budget:
         """The largest size of which nothing speaks against; the smallest when the link stands still."""
         oldest = self._flight.oldest()
         elapsed = 0.0 if oldest is None else now - oldest.at
         override = self._settings.capacity_override_kbps
         view = self._forecast.view(elapsed, 0.008 / override if override > 0.0 else math.nan)
         down_least, down_most = self._forecast.down_range
-        chance = 0.0 if view is None or view.share < STALLED else view.chance(left, least, down_least)
-        if chance <= 0.0:
+        if view is None or view.share < STALLED or view.chance(left, least, down_least) <= 0.0:
             return Budget(least, result_bytes=SMALLEST)
         risk, share = self._risk.value, LOAD * self._period.mean
-        granted = min(view.most_down(left, least, (1 - risk / 2) * chance), share / view.mean_down_cost)
-        granted = min(max(granted, down_least), GROWTH * down_most)
-        up = view.most_up(left, min(granted, down_most), (1 - risk) * chance)
         growth = GROWTH if self._settings.probe else CAUTIOUS_GROWTH
-        up = min(up, share / view.mean_up_cost, growth * max(self._forecast.most_up, least))
-        up = int(min(max(up, least), self._settings.max_bytes))
+        most = min(share / view.mean_up_cost, growth * max(self._forecast.most_up, least), self._settings.max_bytes)
+        base = max(least, _most_promising(view, left, down_least, most, choices))
+        chance = view.chance(left, base, down_least)
+        granted = min(view.most_down(left, base, (1 - risk / 2) * chance), share / view.mean_down_cost)
+        granted = min(max(granted, down_least), GROWTH * down_most)
+        up = int(max(min(view.most_up(left, min(granted, down_most), (1 - risk) * chance), most), base))
+        self._asked = (self._asked[0], base)
         return Budget(up, result_bytes=max(SMALLEST, int(granted)), repeat=self._loss > LOSS)
 
     def _why(self, left: float) -> str:
@@ -258,6 +265,17 @@ class LinkControl:
         self._now = self._last_sent = self._last_report = self._asked_at = self._larger_at = -math.inf
         self._asked = (math.inf, 0)
         self._hits, self._loss = 1.0, 0.0
+
+
+def _most_promising(view: View, within_s: float, down: float, most: float, choices: Choices | None) -> int:
+    """The size of the most worth times its chance, of those up to `most` bytes; 0 when there is none."""
+    if choices is None:
+        return 0
+    allowed = choices.sizes <= most
+    if not allowed.any():
+        return 0
+    expected = view.chances(within_s, choices.sizes, down) * choices.worth
+    return int(choices.sizes[np.argmax(np.where(allowed, expected, -1.0))])
 
 
 def _up_cost(sent: Sent, report: FrameReport, away: float) -> float:

@@ -26,7 +26,7 @@ from nepi_ros.link.control import ControlSettings, LinkControl
 from nepi_ros.link.wire import wire_bytes
 from nepi_ros.msg import EncoderStatus, Epitome, LinkReport
 from nepi_ros.nodes.encoder_state import EncoderState, LastFrame
-from nepi_ros.nodes.epitomes import OutgoingFrame, data_room, segments_within, wire_size
+from nepi_ros.nodes.epitomes import OutgoingFrame, choices, data_room, segments_within, wire_size
 from nepi_ros.nodes.fallback import Fallback
 from nepi_ros.nodes.frame_encoder import FrameEncoder
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
@@ -220,8 +220,10 @@ class EncoderNode(ManagedNode):
         tasks, mtu = p.tasks, p.mtu
         encoded, size = self._encoder.encode(message, tasks)
         least = wire_size(encoded.segments(1, data_room(header.frame_id, mtu)), header.frame_id, mtu)
+        worth = [self._bundle.profile.accuracy_of(layers, tasks) for layers in range(1, encoded.layers + 1)]
+        possible = choices(encoded, worth, header.frame_id, mtu)
         with self._rule_lock:
-            budget = self._rule.budget(time.monotonic(), self._age(message, arrival), least)
+            budget = self._rule.budget(time.monotonic(), self._age(message, arrival), least, possible)
             dead = self._rule.state(time.monotonic()).link == DEAD
         segments = segments_within(encoded, budget.bytes, header.frame_id, mtu)
         if segments:
