@@ -21,6 +21,7 @@ from tiny_bundle import LAYERS, PLACES, make_tiny_bundle, tiny_frames
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import Encoder, EpitomeHeader
 from nepi_ros.image import depth_from_compressed, labels_from_compressed
+from nepi_ros.link.wire import wire_bytes
 from nepi_ros.msg import Classification, Epitome, LinkReport
 from nepi_ros.nodes.edge_node import EdgeNode
 from nepi_ros.nodes.inference import Inference, Job
@@ -153,6 +154,48 @@ def test_only_the_wanted_tasks(robot):
     assert robot.segmentations[-1].header == message.header
     robot.exchange()
     assert (len(robot.depths), len(robot.classes)) == (before[0] + 1, before[1] + 1)
+
+
+def result_widths(robot: Robot) -> tuple[int, int]:
+    """Widths of the last segmentation and depth."""
+    labels, depth = labels_from_compressed(robot.segmentations[-1]), depth_from_compressed(robot.depths[-1])
+    return labels.shape[1], depth.shape[1]
+
+
+def cost(robot: Robot, report: LinkReport) -> int:
+    """Bytes on the wire of the last results and their report."""
+    messages = (robot.segmentations[-1], robot.depths[-1], robot.classes[-1], report)
+    return sum(wire_bytes(len(serialize_message(message))) for message in messages)
+
+
+def test_the_report_says_what_results_and_report_cost(robot):
+    report = robot.exchange()
+    assert report.result_bytes == cost(robot, report)
+    before = len(robot.depths)
+    assert robot.exchange(robot.epitome(task_mask=Epitome.TASK_SEGMENTATION)).result_bytes < report.result_bytes
+    assert len(robot.depths) == before
+
+
+def test_results_are_cut_to_the_grant_the_last_task_first(robot):
+    full = robot.exchange()
+    assert result_widths(robot) == (160, 80)
+    granted = full.result_bytes - 100
+    report = robot.exchange(robot.epitome(result_bytes=granted))
+    segmentation, depth = result_widths(robot)
+    assert segmentation == 160 and depth < 80 and report.result_bytes == cost(robot, report) <= granted
+    report = robot.exchange(robot.epitome(result_bytes=granted, yields=Epitome.TASK_SEGMENTATION))
+    segmentation, depth = result_widths(robot)
+    assert segmentation < 160 and depth == 80 and report.result_bytes == cost(robot, report) <= granted
+    robot.exchange(robot.epitome(result_bytes=full.result_bytes))
+    assert result_widths(robot) == (160, 80)
+
+
+@pytest.mark.parametrize("yields", [0, 7, 255])
+def test_whatever_is_granted_results_are_as_small_as_they_get_at_most(robot, yields):
+    robot.exchange(robot.epitome(result_bytes=1, yields=yields))
+    assert result_widths(robot) == (40, 20)
+    robot.exchange(robot.epitome(result_bytes=2**32 - 1, yields=yields))
+    assert result_widths(robot) == (160, 80)
 
 
 def parts_of(robot: Robot, *cuts: int) -> list[Epitome]:

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 from nepi_ros.codec import EncodedFrame, EpitomeHeader, LayeredCoder, LayerShape, Segment, fit_tables
 from nepi_ros.link.wire import packets, wire_bytes
 from nepi_ros.msg import Epitome
-from nepi_ros.nodes.epitomes import OutgoingFrame, data_room, segments_within, wire_size
+from nepi_ros.nodes.epitomes import OutgoingFrame, choices, data_room, segments_within, wire_size
 
 LAYERS = [LayerShape(1, 40, 50)] * 4
 CODER, LATENTS, _ = golden.load()
@@ -49,6 +49,14 @@ def test_segments_within_a_budget(frame):
 @pytest.mark.parametrize("mtu", [576, 1500, 9000])
 def test_segments_of_several_messages_within_a_budget(encoded, mtu):
     check_budgets(encoded, mtu)
+
+
+@pytest.mark.parametrize("mtu", [576, 1500])
+def test_choices_cost_what_segments_do(encoded, mtu):
+    found = choices(encoded, (0.5, 0.6, 0.7, 0.8, 0.9), "camera", mtu)
+    room = data_room("camera", mtu)
+    costs = [wire_size(encoded.segments(count, room), "camera", mtu) for count in range(1, encoded.layers + 1)]
+    assert found.sizes == pytest.approx(costs, abs=2 * len(LAYERS)) and list(found.worth) == [0.5, 0.6, 0.7, 0.8]
 
 
 def check_budgets(frame: EncodedFrame, mtu: int) -> None:

@@ -106,7 +106,7 @@ def test_frames_before_a_reported_one_are_lost() -> None:
     for number in range(4):
         flight.add(Sent(number, number * 0.1, 500, 500, 1.0, 400))
     assert [sent.sequence for sent in flight.land(2)] == [0, 1]
-    assert len(flight) == 1 and flight.bytes() == 500 and flight.oldest_at() == pytest.approx(0.3)
+    assert len(flight) == 1 and flight.bytes() == 500 and flight.oldest().at == pytest.approx(0.3)
     for number in range(1000):
         flight.add(Sent(number, number * 0.1, 500, 500, 1.0, 400))
     assert len(flight) == 256

@@ -6,11 +6,10 @@ from nepi_ros.codec.entropy import CodedLatent, EntropyTables, LayeredCoder, Seg
 from nepi_ros.codec.fitting import fit_tables
 from nepi_ros.codec.header import DamagedEpitomeError, EpitomeHeader, ForeignBundleError, UnavailableTaskError
 from nepi_ros.codec.networks import Decoder, EncodedFrame, Encoder, TargetNetworks, untouched
-from nepi_ros.codec.packing import checksum
 from nepi_ros.codec.sessions import make_session
 
 __all__ = [
     "CodedLatent", "DamagedEpitomeError", "Decoder", "EncodedFrame", "Encoder", "EntropyTables", "EpitomeHeader",
     "ForeignBundleError", "LayerShape", "LayeredCoder", "Segment", "TargetNetworks", "UnavailableTaskError",
-    "checksum", "fit_tables", "make_session", "untouched",
+    "fit_tables", "make_session", "untouched",
 ]  # fmt: skip

@@ -23,14 +23,14 @@ class EncodedFrame:
     latent: CodedLatent
     layers: int
 
-    def sizes_about(self, count: int, room: int) -> list[int]:
-        """What the model says `segments` makes of the first `count` layers: bytes of each, true to a byte or two."""
-        sizes, first = [], 0
-        while first < count:
-            stop = first + self._fitting(first, count, room)
-            sizes.append(math.ceil((self.latent.bits[stop] - self.latent.bits[first]) / 8))
-            first = stop
-        return sizes
+    def sizes_about(self, room: int) -> list[list[int]]:
+        """What the model says `segments` makes of the first 1, 2, ... layers: bytes of each, true to a byte or two."""
+        bits, first, before, found = self.latent.bits.tolist(), 0, [], []
+        for count in range(1, self.layers + 1):
+            if bits[count] - bits[first] > 8 * room and count - first > 1:
+                before, first = found[-1], count - 1
+            found.append([*before, math.ceil((bits[count] - bits[first]) / 8)])
+        return found
 
     def segment(self, first: int = 0, count: int | None = None) -> Segment:
         """Layers first to first + count - 1 (all from `first` on by default) in one stream."""

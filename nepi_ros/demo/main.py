@@ -103,7 +103,7 @@ def _overrides(
             "frames": count,
             "subscribers": 2,  # encoder_node and, once everything is ready, the observer
         },
-        names.ENCODER: {"bundle": path, "tasks": list(tasks), "deadline_ms": deadline, "capacity_kbps": capacity},
+        names.ENCODER: {"bundle": path, "tasks": list(tasks), "deadline_ms": deadline},
         names.EDGE_NODE: {"bundle": path},
         names.RESULT: {"deadline_ms": deadline},
         names.LINK: {"up_kbps": capacity, "down_kbps": capacity, "up_trace": up, "down_trace": down},

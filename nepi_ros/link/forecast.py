@@ -161,6 +161,11 @@ class View:
         times = self.away + (up - self.up) * self.up_cost + (down - self.down) * self.down_cost
         return float(self.weight[times <= within_s].sum())
 
+    def chances(self, within_s: float, up: np.ndarray, down: float) -> np.ndarray:
+        """`chance` for each of several sizes: float [sizes]."""
+        spare = within_s - self.away - (down - self.down) * self.down_cost
+        return self.weight @ ((up[None, :] - self.up[:, None]) * self.up_cost[:, None] <= spare[:, None])
+
     def most_up(self, within_s: float, down: float, share: float) -> float:
         """Most bytes that are there, and `down` bytes back, in time by samples of weight `share`; may be below 0."""
         spare = within_s - self.away - (down - self.down) * self.down_cost

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from nepi_ros.codec import EncodedFrame, EpitomeHeader, Segment
+from nepi_ros.link.budget import Choices
 from nepi_ros.link.wire import single_packet, wire_bytes
 from nepi_ros.msg import Epitome
 
@@ -34,19 +36,24 @@ def wire_size(segments: Iterable[Segment], frame_id: str, mtu: int) -> int:
     return sum(wire_bytes(envelope_bytes(frame_id) + len(segment.stream), mtu) for segment in segments)
 
 
+def choices(frame: EncodedFrame, worth: Sequence[float], frame_id: str, mtu: int) -> Choices:
+    """What each prefix of a frame costs on the wire, by the model's sizes, and what it is `worth` (one per layer)."""
+    return Choices(np.array(_wire_about(frame, frame_id, mtu)), np.array(worth[: frame.layers]))
+
+
+def _wire_about(frame: EncodedFrame, frame_id: str, mtu: int) -> list[int]:
+    envelope, prefixes = envelope_bytes(frame_id), frame.sizes_about(data_room(frame_id, mtu))
+    return [sum(wire_bytes(envelope + size, mtu) for size in sizes) for sizes in prefixes]
+
+
 def segments_within(frame: EncodedFrame, budget: int, frame_id: str, mtu: int) -> list[Segment]:
     """The longest prefix that costs at most `budget` bytes on the wire; empty when not even one layer does.
 
     The model's sizes say where to begin; what is counted is what was written.
     """
-    room, envelope = data_room(frame_id, mtu), envelope_bytes(frame_id)
-
-    def about(count: int) -> int:
-        return sum(wire_bytes(envelope + size, mtu) for size in frame.sizes_about(count, room))
-
-    count = bisect.bisect_right(range(1, frame.layers + 1), budget + _INEXACT, key=about)
+    count = bisect.bisect_right(_wire_about(frame, frame_id, mtu), budget + _INEXACT)
     while count:
-        segments = frame.segments(count, room)
+        segments = frame.segments(count, data_room(frame_id, mtu))
         if wire_size(segments, frame_id, mtu) <= budget:
             return segments
         count -= 1
@@ -63,6 +70,8 @@ class OutgoingFrame:
     task_mask: int
     width: int
     height: int
+    result_bytes: int = 0
+    yields: int = 0
 
     def messages(self, segments: Sequence[Segment], handover_ns: int) -> list[bytes]:
         """The frame as serialised Epitome messages, one for each segment."""
@@ -79,6 +88,8 @@ class OutgoingFrame:
             layer_count=segment.count,
             frame_layers=frame_layers,
             handover_ns=handover_ns,
+            result_bytes=self.result_bytes,
+            yields=self.yields,
         )
         return serialize_message(
             Epitome(header=self.header, **vars(fields), checksum=fields.checksum(segment.stream), data=segment.stream)

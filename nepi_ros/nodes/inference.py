@@ -48,10 +48,7 @@ class Inference:
         return self._decoder.coder.decode(segments) if segments else None
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, str, np.ndarray]]:
-        """(index of the job, task, network output without batch dimension), each as soon as it is there.
-
-        So results of one task can be on their way while the next network computes.
-        """
+        """(index of the job, task, network output without batch dimension), each as soon as it is there."""
         rows = [row for row, job in enumerate(jobs) if job.latent is not None]
         if not rows:
             return
