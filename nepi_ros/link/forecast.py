@@ -91,16 +91,15 @@ class Forecast:
     def capacity(self) -> tuple[float, float, float]:
         """What the link carries towards the edge in kbit/s: a tenth of the samples saw less, the mean, a tenth more.
 
-        NaN as long as all samples are application-limited.
+        NaN as long as all samples are application-limited, or so small that their messages arrived at once.
         """
-        known = ~np.isnan(self._table[3, : len(self)])
+        known = self._table[3, : len(self)] > _FREE
         if not known.any():
             return math.nan, math.nan, math.nan
         view = self._whole().only(known)
-        costs = view.up_cost, np.maximum(view.up_cost, _FREE)
-        order = np.argsort(costs[1])
+        order = np.argsort(view.up_cost)
         places = np.searchsorted(np.cumsum(view.weight[order]) / view.share, (0.1, 0.9))
-        high, low = 0.008 / costs[1][order[np.minimum(places, len(order) - 1)]]
+        high, low = 0.008 / view.up_cost[order[np.minimum(places, len(order) - 1)]]
         return float(low), 0.008 / view.mean_up_cost, float(high)
 
     @property
