@@ -22,7 +22,7 @@ from nepi_ros.demo.evaluate import evaluate
 from nepi_ros.demo.frames import identify, open_frames, render_patrol
 from nepi_ros.demo.links import DemoLink, made, recorded
 from nepi_ros.demo.observer import assemble
-from nepi_ros.demo.play import Plan, play
+from nepi_ros.demo.play import Plan, one_machine, play
 from nepi_ros.demo.report import Run, write_report
 from nepi_ros.demo.system import System, config_file
 from nepi_ros.errors import ConfigError, NepiError
@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace, ending: Ending) -> int:
     deadline_ms = system.value(names.ENCODER, "deadline_ms")
     print(f"bundle {bundle.name}, {len(frame_set)} frames of {frame_set.folder}: starting the nodes", flush=True)
     plan = Plan(len(frame_set), tasks, rate_hz, deadline_ms)
-    played = play(system, plan, arguments.out / "logs", ending.check)
+    played = play(system, plan, one_machine(tasks), arguments.out / "logs", ending.check)
     records = assemble(played.log, identify(frame_set.paths), wire_bytes)
     quality = evaluate(records, frame_set, bundle, tasks)
     summary = write_report(arguments.out, Run(system, bundle, frame_set, plan, played, records, quality, began))
