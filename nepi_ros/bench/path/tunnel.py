@@ -70,7 +70,7 @@ class Tunnel:
             carrier.change(schedule, s.delay_s, s.queue_bytes, s.loss)
 
     def counters(self) -> tuple[Counters, Counters]:
-        """Up and down."""
+        """What the ways up and down have carried so far."""
         return self._up.counters()[0], self._down.counters()[0]
 
     def close(self) -> None:
