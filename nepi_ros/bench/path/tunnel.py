@@ -16,7 +16,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from nepi_ros.errors import NepiError
 from nepi_ros.link.bottleneck import Counters
@@ -57,6 +57,7 @@ class Tunnel:
         free, rest = ConstantRate(_FREE_KBPS), (settings.delay_s, settings.queue_bytes, 0.0)
         self._up: Carrier[bytes] = Carrier("up", lambda packet: _put(edge, packet), free, *rest, seed=1)
         self._down: Carrier[bytes] = Carrier("down", lambda packet: _put(robot, packet), free, *rest, seed=2)
+        self._before = self._totals()
         self._closed = threading.Event()
         ends = ((robot, self._up), (edge, self._down))
         self._readers = [threading.Thread(target=self._read, args=end, daemon=True) for end in ends]
@@ -68,9 +69,16 @@ class Tunnel:
         s = self._settings
         for carrier, schedule in ((self._up, up), (self._down, down)):
             carrier.change(schedule, s.delay_s, s.queue_bytes, s.loss)
+        self._before = self._totals()
 
     def counters(self) -> tuple[Counters, Counters]:
-        """What the ways up and down have carried so far."""
+        """What the ways up and down have carried since `play`, or else since the beginning."""
+        return tuple(
+            Counters(*(after - before for after, before in zip(astuple(now), astuple(then), strict=True)))
+            for now, then in zip(self._totals(), self._before, strict=True)
+        )
+
+    def _totals(self) -> tuple[Counters, Counters]:
         return self._up.counters()[0], self._down.counters()[0]
 
     def close(self) -> None:
@@ -124,8 +132,8 @@ def tunnel(settings: LinkSettings) -> Iterator[Tunnel]:
 
 
 def within(name: str, command: Sequence[str]) -> tuple[str, ...]:
-    """A command that runs in a namespace."""
-    return ("ip", "netns", "exec", name, *command)
+    """A command that runs in a namespace, with shared memory of its own: that would be a way around the link."""
+    return ("ip", "netns", "exec", name, "sh", "-c", 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', "sh", *command)
 
 
 @contextmanager
