@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -107,10 +108,22 @@ class TestFigures:
         assert "-" in table([row])
 
 
-def bench(*arguments: object) -> subprocess.CompletedProcess:
+@dataclass(frozen=True)
+class Done:
+    """A finished `nepi bench path`."""
+
+    pid: int
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def bench(*arguments: object) -> Done:
     command = [sys.executable, "-m", "nepi_ros.cli", "bench", "path", *map(str, arguments)]
-    root = Path(__file__).resolve().parent.parent
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=240, check=False)
+    root, pipe = Path(__file__).resolve().parent.parent, subprocess.PIPE
+    with subprocess.Popen(command, cwd=root, stdout=pipe, stderr=pipe, text=True) as process:
+        printed, errors = process.communicate(timeout=240)
+    return Done(process.pid, process.returncode, printed, errors)
 
 
 @pytest.mark.skipif(bool(REASON), reason=f"no network namespaces here: {REASON}")
@@ -129,7 +142,7 @@ def test_frames_cross_namespaces_and_nothing_is_left_behind(tmp_path: Path) -> N
     assert row["carried"]["up"]["bytes_served"] > row["path"]["bytes_mean"] * 30
     assert "in time" in done.stdout
     left = subprocess.run(("ip", "netns", "list"), capture_output=True, text=True, check=True).stdout
-    assert "nepi-" not in left
+    assert f"nepi-{done.pid}-" not in left
 
 
 @pytest.mark.skipif(not REASON, reason="this user may make network namespaces")
