@@ -142,7 +142,7 @@ def test_at_rest_the_radio_is_nearly_silent(hosts: tuple[Host, Host]) -> None:
         assert all((host.sent() - sent) / watched_s < 400 for host, sent in zip(hosts, before, strict=True))
 
 
-def test_an_edge_that_was_killed_is_replaced_by_its_successor_at_once(hosts: tuple[Host, Host]) -> None:
+def test_an_edge_that_was_killed_is_replaced_by_its_successor(hosts: tuple[Host, Host]) -> None:
     robot, edge = Probe("robot", radio("robot"), hosts[0]), Probe("edge", radio("edge"), hosts[1])
     with ending(robot):
         robot.wait_to_hear("/epitome", edge)
@@ -153,8 +153,8 @@ def test_an_edge_that_was_killed_is_replaced_by_its_successor_at_once(hosts: tup
             started = time.monotonic()
             for probe, sender in ((robot, successor), (successor, robot)):
                 probe.wait_to_hear("/epitome", sender)
-            # Sooner than the robot's next announcement, which would be up to 10 s away.
-            assert time.monotonic() - started < 5
+            # Mostly at once; when the robot's only answer is lost, with its next announcement. Never with the lease.
+            assert time.monotonic() - started < 13
 
 
 def test_after_an_outage_data_flow_on_without_discovery(hosts: tuple[Host, Host]) -> None:
