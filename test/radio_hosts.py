@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -121,6 +122,7 @@ class Probe:
         self.name = name
         self.heard: Counter[tuple[str, str]] = Counter()
         self.other: list[str] = []
+        self._last: dict[str, float] = {}
         self._process = subprocess.Popen(
             [*(host.enter if host else ()), sys.executable, str(PROBE), name, "0" if quiet else str(PERIOD_S)],
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
@@ -134,6 +136,7 @@ class Probe:
             if line.startswith("{"):
                 said = json.loads(line)
                 self.heard[said["topic"], said["sender"]] += 1
+                self._last[said["sender"]] = time.monotonic()
             else:
                 self.other.append(line.rstrip())
 
@@ -148,6 +151,10 @@ class Probe:
 
     def senders(self, topic: str) -> set[str]:
         return {sender for heard, sender in list(self.heard) if heard == topic}
+
+    def seconds_without(self, sender: Probe) -> float:
+        """Since it last heard anything from that one."""
+        return time.monotonic() - self._last[sender.name]
 
     def hush(self) -> None:
         """From now on it only listens."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from radio_hosts import Host, Probe, ending, robot_and_edge, why_not_possible
+from ros_process import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = {side: ROOT / "config" / f"fastdds_radio_{side}.xml" for side in ("robot", "edge")}
@@ -134,8 +135,11 @@ def test_at_rest_the_radio_is_nearly_silent(hosts: tuple[Host, Host]) -> None:
     with ending(robot, neighbour, edge):
         for probe, sender in ((robot, edge), (neighbour, edge), (edge, robot)):
             probe.wait_to_hear("/epitome", sender)
+        # Past the announcements that each makes at its start.
+        neighbour.wait_to_hear("/epitome", edge, times=20)
         robot.hush()
         edge.hush()
+        wait_until(lambda: min(robot.seconds_without(edge), edge.seconds_without(robot)) > 1, "both are silent")
         before = [host.sent() for host in hosts]
         time.sleep(watched_s)
         # Two announcements of two participants, each twice, in any 20 s or one more; without profiles it is 700.
