@@ -62,7 +62,7 @@ def test_what_training_keeps_of_a_prefix_is_what_the_coder_sends(count):
     maps = random_maps(4)
     flat, shapes = LAYOUT.flat(maps).numpy().astype(np.int8), LAYOUT.shapes(SIZE)
     coder = LayeredCoder(fit_tables(flat, shapes), shapes)
-    sent = np.stack([coder.decode(coder.encode(latent, count)) for latent in flat])
+    sent = np.stack([coder.decode([coder.code(latent).segment(0, count)]) for latent in flat])
     masks = LAYOUT.kept(torch.full((4,), count))
     assert np.array_equal(sent, LAYOUT.flat([m * mask for m, mask in zip(maps, masks, strict=True)]).numpy())
 
