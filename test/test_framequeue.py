@@ -43,7 +43,7 @@ def test_an_incomplete_frame_is_taken_when_its_wait_is_over():
     queue = FrameQueue(0.03)
     queue.set_robots(("a",))
     taken = []
-    waiter = threading.Thread(target=lambda: taken.extend(queue.take(1)))
+    waiter = threading.Thread(target=lambda: taken.extend(queue.take(1)), daemon=True)
     waiter.start()
     queue.add("a", part(0, of=2, at=queue._clock()))
     waiter.join(5)
