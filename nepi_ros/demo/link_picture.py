@@ -120,9 +120,9 @@ def _capacity(panel: _Panel, run: LinkRun, origin: int) -> None:
     known = [(_since(s.at_ns, origin), s) for s in run.statuses if s.capacity_kbps == s.capacity_kbps]
     panel.scale("link towards the edge, kbit/s", 1.5 * max([*carried, 1.0]))
     panel.key([("carried", _CARRIED), ("estimated", _ESTIMATE), ("where it lies four times out of five", _BAND)])
-    panel.columns([(t, t + _BIN_S, 0.0, rate) for t, rate in zip(times, carried, strict=True)], _CARRIED)
     pairs = zip(known, known[1:], strict=False)
     panel.columns([(t, later, s.low_kbps, s.high_kbps) for (t, s), (later, _) in pairs], _BAND)
+    panel.columns([(t, t + _BIN_S, 0.0, rate) for t, rate in zip(times, carried, strict=True)], _CARRIED)
     panel.steps([(t, s.capacity_kbps) for t, s in known], _ESTIMATE)
 
 

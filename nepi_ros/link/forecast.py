@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 
 _OUTLIER = 3.0
+_DOUBT = 100.0  # bytes; sizes that differ by less say little, and unless they say otherwise bytes are free
 _FREE = 1e-9  # seconds per byte; nothing is faster than 8 Gbit/s
 
 
@@ -198,10 +199,11 @@ def _filled(costs: np.ndarray, weight: np.ndarray, sizes: np.ndarray, away: np.n
 def _slope(weight: np.ndarray, sizes: np.ndarray, away: np.ndarray) -> float:
     """How much longer larger frames took, in seconds per byte, by weighted least squares.
 
-    A stall says nothing of sizes: times count up to so many times the shortest.
+    A stall says nothing of sizes: times count up to so many times the shortest. Where nearly all sizes are the same
+    the slope is drawn towards 0, or a few frames that were late would hold all later ones down.
     """
     times = np.minimum(away, _OUTLIER * away.min())
     share = weight / weight.sum()
     apart = sizes - share @ sizes
     spread = share @ (apart * apart)
-    return float(share @ (apart * times) / spread) if spread > 0.0 else 0.0
+    return float(share @ (apart * times) / (spread + _DOUBT**2))
