@@ -10,7 +10,7 @@ from typing import Any
 
 from nepi_ros.errors import BundleError
 
-FORMAT = 2
+FORMAT = 3
 METADATA = "bundle.json"
 REQUIRED = ("encoder.onnx", "decoder.onnx", "entropy.npz")
 MAX_FILE = 512 << 20

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One frame's epitome as a file: what an Epitome message says of it, without a clock and without ROS.
 
-The first line is JSON, so that `head -1` shows what the file is; the layers follow, packed as in the message.
+The first line is JSON, so that `head -1` shows what the file is; the layers follow, in one stream as in the message.
 """
 
 from __future__ import annotations
@@ -12,50 +12,55 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import ForeignBundleError, pack, unpack
+from nepi_ros.codec import ForeignBundleError, Segment
 from nepi_ros.errors import CodecError
 
 SUFFIX = ".epitome"
-_FORMAT = 1
+_FORMAT = 2
 _MAX_LINE = 1024
 _NOT_ONE = "is not an epitome file, or it was cut or changed; make it again with: nepi encode"
 
 
 @dataclass(frozen=True)
 class EpitomeFile:
-    """Layers of one frame, most important first, of a source of `width` by `height` pixels."""
+    """The first `layers` layers of one frame, of a source of `width` by `height` pixels."""
 
     bundle_id: int
     width: int
     height: int
-    streams: tuple[bytes, ...]
+    layers: int
+    stream: bytes
+
+    @property
+    def segment(self) -> Segment:
+        """All layers, as a decoder takes them."""
+        return Segment(0, self.layers, self.stream)
 
     def write(self, path: Path) -> int:
         """Write the file; returns its size in bytes."""
-        data = pack(self.streams)
         head = {
             "nepi_epitome": _FORMAT,
             "bundle": f"{self.bundle_id:016x}",
             "width": self.width,
             "height": self.height,
-            "layers": len(self.streams),
-            "crc32": zlib.crc32(data),
+            "layers": self.layers,
+            "crc32": zlib.crc32(self.stream),
         }
-        return path.write_bytes(json.dumps(head).encode() + b"\n" + data)
+        return path.write_bytes(json.dumps(head).encode() + b"\n" + self.stream)
 
     @classmethod
     def read(cls, path: Path) -> EpitomeFile:
         """Read a file. Raises CodecError when it is none or damaged."""
         try:
-            line, _, data = path.read_bytes().partition(b"\n")
+            line, _, stream = path.read_bytes().partition(b"\n")
         except OSError as error:
             raise CodecError(f"{path}: cannot be read ({error.strerror})") from error
         try:
             head = json.loads(line[:_MAX_LINE])
             sides = int(head["width"]), int(head["height"])
-            sound = head["nepi_epitome"] == _FORMAT and head["crc32"] == zlib.crc32(data) and min(sides) > 0
-            epitome = cls(int(head["bundle"], 16), *sides, tuple(unpack(data, int(head["layers"]))))
-        except (ValueError, KeyError, TypeError, CodecError) as error:
+            sound = head["nepi_epitome"] == _FORMAT and head["crc32"] == zlib.crc32(stream) and min(sides) > 0
+            epitome = cls(int(head["bundle"], 16), *sides, int(head["layers"]), stream)
+        except (ValueError, KeyError, TypeError) as error:
             raise CodecError(f"{path}: {_NOT_ONE}") from error
         if not sound:
             raise CodecError(f"{path}: {_NOT_ONE}")

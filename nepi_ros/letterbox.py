@@ -22,6 +22,19 @@ BAR = 127
 """Value of the bars in every channel."""
 
 
+TALLEST = 4
+"""A result is at most so many times as high as wide, whatever the shape of the source."""
+
+
+def result_size(source: tuple[int, int], width: int) -> tuple[int, int]:
+    """Size (width, height) in pixels of a result `width` pixels wide over a source of (width, height).
+
+    >>> result_size((640, 480), 160)
+    (160, 120)
+    """
+    return width, min(max(1, round(width * source[1] / source[0])), TALLEST * width)
+
+
 @dataclass(frozen=True)
 class Letterbox:
     """Geometry of a source of `source_size` in an input of `input_size`, both (width, height) in pixels.

@@ -13,7 +13,7 @@ from nepi_ros.errors import BundleError
 class Profile:
     """Means over `frames` frames, one entry per prefix: entry k is for the first k + 1 layers.
 
-    `bytes`: size of an epitome's data (packed streams). `agreement[task]`: with the target network on the
+    `bytes`: size of an epitome's data in one stream. `agreement[task]`: with the target network on the
     untouched frame, 0 to 1. `accuracy[task]`: against truth, in the task's own metric (absent without truth), and
     `target_accuracy[task]` the same for the target network on the untouched frame.
     """

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames from messages: order, loss, duplicates, restarts."""
 
+from nepi_ros.codec import Segment
 from nepi_ros.nodes.assembler import MISSED_MAX, Assembler, Frame, Part
 
 WAIT_S = 0.02
@@ -8,8 +9,13 @@ WAIT_S = 0.02
 
 def part(sequence, first=0, count=1, of=1, at=0.0, handover=None):
     handover = sequence * 1000 if handover is None else handover
-    streams = tuple(bytes([layer]) for layer in range(first, first + count))
-    return Part(sequence, handover, first, of, streams, size=100, arrival=at, header=f"frame {sequence}")
+    segment = Segment(first, count, bytes([first]))
+    return Part(sequence, handover, of, segment, size=100, arrival=at, header=f"frame {sequence}")
+
+
+def layers(frame: Frame) -> list[int]:
+    """Numbers of the layers that a frame's segments hold."""
+    return [layer for s in frame.prefix() for layer in range(s.first, s.stop)]
 
 
 def taken(assembler: Assembler, at: float = 0.0) -> Frame | None:
@@ -20,7 +26,7 @@ def test_single_message_is_ready_at_once():
     assembler = Assembler()
     assert assembler.add(part(7, count=3, of=3)) == ""
     frame = taken(assembler)
-    assert (frame.sequence, frame.prefix(), frame.size, frame.missed) == (7, [b"\0", b"\1", b"\2"], 100, 0)
+    assert (frame.sequence, layers(frame), frame.size, frame.missed) == (7, [0, 1, 2], 100, 0)
     assert taken(assembler) is None and assembler.due(WAIT_S) is None
 
 
@@ -30,7 +36,7 @@ def test_messages_of_one_frame_in_any_order():
     assert taken(assembler, 1.0) is None
     assembler.add(part(0, first=0, count=2, of=3, at=1.003))
     frame = taken(assembler, 1.003)
-    assert frame.complete and frame.prefix() == [b"\0", b"\1", b"\2"]
+    assert frame.complete and layers(frame) == [0, 1, 2]
     assert frame.last_arrival - frame.first_arrival == 1.003 - 1.0 and frame.size == 200
 
 
@@ -39,14 +45,15 @@ def test_waits_only_briefly_and_gives_the_prefix():
     assembler.add(part(0, count=2, of=4, at=1.0))
     assert assembler.due(WAIT_S) == 1.0 + WAIT_S
     assert taken(assembler, 1.01) is None
-    assert taken(assembler, 1.02).prefix() == [b"\0", b"\1"]
+    assert layers(taken(assembler, 1.02)) == [0, 1]
     assert assembler.add(part(0, first=2, count=2, of=4, at=1.03)) == "duplicate"
 
 
 def test_prefix_is_empty_without_layer_zero():
     assembler = Assembler()
     assembler.add(part(0, first=1, count=2, of=3))
-    assert taken(assembler, WAIT_S).prefix() == []
+    frame = taken(assembler, WAIT_S)
+    assert frame.prefix() == [] and frame.layers == 0
 
 
 def test_a_newer_frame_ends_the_wait():

@@ -18,7 +18,7 @@ from bench_set import HEIGHT, WIDTH, write_set
 
 from nepi_ros import cli
 from nepi_ros.bench.link.measure import measure
-from nepi_ros.bench.link.methods import METHODS
+from nepi_ros.bench.link.methods import METHODS, choices_of
 from nepi_ros.bench.link.metrics import jain, outages, recoveries
 from nepi_ros.bench.link.oracle import oracle
 from nepi_ros.bench.link.payloads import Option, Payloads, make_payloads
@@ -40,7 +40,7 @@ BYTES_PER_S = ConstantRate(800)  # 100,000
 
 
 def play(options: tuple[Option, ...], seconds: float = 0.1, rule: object = None, **conditions: float) -> Robot:
-    robot = Robot(rule or NoControl(), (options,))
+    robot = Robot(rule or NoControl(), (options,), choices_of((options,), PAYLOADS.epitome_accuracy))
     Replay([robot], PAYLOADS, BYTES_PER_S, BYTES_PER_S, replace(SECOND, **conditions)).run(seconds)
     return robot
 
@@ -54,7 +54,7 @@ def test_latency_is_the_sum_of_its_parts() -> None:
 
 def test_results_are_cut_to_what_was_granted() -> None:
     class Granting(NoControl):
-        def budget(self, now: float, age_s: float, least_bytes: int = 1) -> Budget:
+        def budget(self, now: float, age_s: float, least_bytes: int = 1, choices: object = None) -> Budget:
             return Budget(1 << 20, result_bytes=1)
 
     outcome = play((SMALL,), rule=Granting()).outcomes[0]

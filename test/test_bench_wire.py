@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from nepi_ros.bench.wire import FRAME_ID, epitome_envelope, epitome_wire, image_wire
+from nepi_ros.bench.wire import FRAME_ID, epitome_envelope, epitome_room, epitome_wire, image_wire
+from nepi_ros.codec import Segment
 from nepi_ros.link.wire import wire_bytes
 
 
@@ -23,9 +24,10 @@ def test_messages_have_the_size_that_ros_gives_them(size: int) -> None:
 
 def test_epitomes_cost_what_the_encoder_node_counts() -> None:
     pytest.importorskip("rclpy")
-    from nepi_ros.nodes.epitomes import envelope_bytes, wire_size
+    from nepi_ros.nodes.epitomes import data_room, envelope_bytes, wire_size
 
     assert epitome_envelope() == envelope_bytes(FRAME_ID)
-    streams = [bytes(700), bytes(500), bytes(20), bytes(900)]
+    assert epitome_room() == data_room(FRAME_ID, 1500)
+    segments = [Segment(layer, 1, bytes(size)) for layer, size in enumerate((700, 1500, 20, 9000))]
     for count in range(1, 5):
-        assert epitome_wire(streams[:count]) == wire_size(streams[:count], FRAME_ID, 1500)
+        assert epitome_wire(segments[:count]) == wire_size(segments[:count], FRAME_ID, 1500)

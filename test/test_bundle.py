@@ -67,7 +67,7 @@ def test_a_missing_file_is_named(folder, name):
         Bundle.load(folder)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b'{"format": 2}', b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b'{"format": 3}', b"[" * 100_000])
 def test_garbled_metadata_is_refused(folder, content):
     (folder / "bundle.json").write_bytes(content)
     with pytest.raises(BundleError, match="bundle.json"):

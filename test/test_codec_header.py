@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import zlib
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -65,3 +66,17 @@ def test_any_changed_field_or_data_is_noticed(name):
 
 def test_all_are_codec_errors():
     assert all(issubclass(e, CodecError) for e in (DamagedEpitomeError, ForeignBundleError, UnavailableTaskError))
+
+
+def test_the_checksum_is_what_the_message_definition_says():
+    fields = b"\x01\0\0\0\x02\0\0\0\0\0\0\x80\x07\x40\x01\xf0\0\0\x03\x04" + b"\xff" * 8 + b"\x10\x27\0\0\x02"
+    header = EpitomeHeader(1, 1 << 63 | 2, 7, 320, 240, 0, 3, 4, -1, 10_000, 2)
+    assert header.checksum(b"data") == zlib.crc32(fields + b"data")
+
+
+@pytest.mark.parametrize("position", range(11))
+def test_fields_out_of_range_are_refused(position):
+    fields = [0] * 11
+    fields[position] = 1 << 64
+    with pytest.raises(CodecError, match="out of range"):
+        EpitomeHeader(*fields).checksum(b"")

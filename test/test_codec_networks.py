@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 from tiny_bundle import LAYERS, make_tiny_bundle, segmentation_network, tiny_frames
 
-from nepi_ros.codec import Decoder, Encoder, TargetNetworks, make_session, pack, untouched
+from nepi_ros.codec import Decoder, Encoder, Segment, TargetNetworks, make_session, untouched
 from nepi_ros.codec.sessions import Network
 from nepi_ros.errors import BundleError, CodecError, ConfigError
 from nepi_ros.tasks import TASKS
@@ -21,8 +21,8 @@ def bundle(tmp_path_factory):
 def test_a_longer_prefix_gives_a_better_picture(bundle):
     frame = tiny_frames(1, seed=5)[0]
     encoded = Encoder(bundle).encode(frame)
-    assert len(encoded.streams) == len(LAYERS) and encoded.size == len(pack(encoded.streams))
-    images = Decoder(bundle).decode([encoded.streams[:k] for k in range(1, len(LAYERS) + 1)])
+    assert encoded.layers == len(LAYERS)
+    images = Decoder(bundle).decode([[encoded.segment(0, k)] for k in range(1, len(LAYERS) + 1)])
     assert images.shape == (len(LAYERS), 3, 120, 160) and images.dtype == np.float32
     errors = ((images - untouched(frame[None])) ** 2).mean(axis=(1, 2, 3))
     assert (np.diff(errors) < 0).all() and errors[-1] < 0.005
@@ -30,7 +30,23 @@ def test_a_longer_prefix_gives_a_better_picture(bundle):
 
 def test_fewer_layers_are_the_same_first_layers(bundle):
     encoder, frame = Encoder(bundle), tiny_frames(1, seed=5)[0]
-    assert encoder.encode(frame, 2).streams == encoder.encode(frame).streams[:2]
+    assert encoder.encode(frame, 2).segment() == encoder.encode(frame).segment(0, 2)
+    for layers in (0, len(LAYERS) + 1):
+        with pytest.raises(ValueError, match=f"{layers} layers asked of {len(LAYERS)}"):
+            encoder.encode(frame, layers)
+
+
+@pytest.mark.parametrize("room", [1, 100, 400, 1000, 100_000])
+def test_segments_hold_all_layers_and_fit_their_room(bundle, room):
+    encoded = Encoder(bundle).encode(tiny_frames(1, seed=5)[0])
+    alone = [len(encoded.segment(k, 1).stream) for k in range(len(LAYERS))]
+    for count in range(1, len(LAYERS) + 1):
+        segments = encoded.segments(count, room)
+        assert [s.first for s in segments] == [0, *(s.stop for s in segments[:-1])] and segments[-1].stop == count
+        assert all(len(s.stream) <= room or s.count == 1 and alone[s.first] > room for s in segments)
+        about, real = encoded.sizes_about(room)[count - 1], [len(s.stream) for s in segments]
+        assert len(about) != len(real) or np.abs(np.subtract(about, real)).max() <= 2
+        assert abs(len(about) - len(real)) <= 1
 
 
 def test_no_layers_decode_to_an_even_picture(bundle):
@@ -39,7 +55,7 @@ def test_no_layers_decode_to_an_even_picture(bundle):
 
 def test_one_damaged_frame_is_an_error(bundle):
     with pytest.raises(CodecError):
-        Decoder(bundle).decode([[], [b"\0"]])
+        Decoder(bundle).decode([[], [Segment(1, 1, b"")]])
 
 
 def test_images_of_another_size_are_refused(bundle):

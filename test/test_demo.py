@@ -28,9 +28,11 @@ from nepi_ros.bundle import Bundle
 from nepi_ros.demo import frames
 from nepi_ros.demo.ending import Ending
 from nepi_ros.demo.frames import identify
+from nepi_ros.demo.link_picture import HEIGHT, WIDTH
 from nepi_ros.demo.observer import Log, assemble, fingerprint
 from nepi_ros.demo.system import CAMERA, EDGE_NODE, ENCODER, LINK, RESULT, System, config_file
 from nepi_ros.errors import ConfigError
+from nepi_ros.link.trace import Trace
 from nepi_ros.msg import Classification, Epitome
 from nepi_ros.result_image import depth_image, label_image
 
@@ -59,10 +61,11 @@ class TestIdentify:
         epitome = Epitome(frame_layers=3)
         for stamp in (10, 20, 30, 40, 70):
             epitome.header.stamp.nanosec = stamp
-            log.epitomes.append(serialize_message(epitome))
+            log.epitomes.append((100 + stamp, serialize_message(epitome)))
         records = assemble(log, {0xA: 0, 0xC: 2, 0xD: 3, 0xE: 6}, lambda size: size + 160)
         assert [(r.stamp_ns, r.index) for r in records] == [(10, 0), (20, 1), (30, 2), (40, 3), (70, 6)]
         assert all(r.wire_bytes == r.epitome_bytes + 160 and r.layers == 3 for r in records)
+        assert all(r.sent_ns == r.stamp_ns + 100 for r in records)
 
 
 class TestPatrol:
@@ -134,9 +137,9 @@ class TestSystem:
 
     def test_the_command_line_wins_and_text_stays_text(self) -> None:
         system = System.load(config_file("demo.yaml"))
-        changed = system.with_overrides({ENCODER: {"deadline_ms": 80.0, "bundle": "007", "capacity_kbps": None}})
+        changed = system.with_overrides({ENCODER: {"deadline_ms": 80.0, "bundle": "007"}, LINK: {"up_kbps": None}})
         assert changed.value(ENCODER, "deadline_ms") == 80.0
-        assert changed.value(ENCODER, "capacity_kbps") == system.value(ENCODER, "capacity_kbps")
+        assert changed.value(LINK, "up_kbps") == system.value(LINK, "up_kbps")
         command = changed.spec(ENCODER).command
         assert 'bundle:="007"' in command and "__ns:=/robot" in command
         with pytest.raises(ConfigError, match="needs the parameter nonsense of /robot/encoder_node"):
@@ -191,7 +194,7 @@ class TestDemo:
         assert process.returncode == 0, errors
         summary = json.loads((out / "summary.json").read_text())
         assert summary["frames_sent"] == 25 and summary["tasks"] == ["segmentation", "depth"]
-        assert summary["frames_with_results"] >= 20 and summary["deadline_hit_rate"] >= 0.8
+        assert summary["frames_with_results"] >= 15 and summary["deadline_hit_rate"] >= 0.6
         assert summary["deadline_ms"] == 900 and summary["rate_hz"] == 10
         assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p95"] <= summary["latency_ms"]["p99"]
         assert 0 < summary["epitome_bytes_mean"] < summary["wire_bytes_mean"] < summary["jpeg_q90_bytes_mean"]
@@ -203,6 +206,8 @@ class TestDemo:
         indices = [line.split(",")[1] for line in (out / "frames.csv").read_text().splitlines()[1:]]
         assert indices == [str(i) for i in range(25)]
         assert cv2.imread(str(out / "overlay.png")) is not None
+        assert cv2.imread(str(out / "link.png")).shape == (HEIGHT, WIDTH, 3)
+        assert Trace.load(out / "cellular-0.up").mean_kbps < Trace.load(out / "cellular-0.down").mean_kbps
         with av.open(str(out / "overlay.mp4")) as film:
             assert len(list(film.decode(video=0))) == 25
 
@@ -250,6 +255,7 @@ class TestDemo:
             (("--bundle", "nowhere"), "nowhere: no bundle of that path or name"),
             (("--frames-dir", "nowhere"), "nowhere: no such folder of frames"),
             (("--trace", "nowhere"), "nowhere: the trace cannot be read"),
+            (("--trace", "nowhere.down"), "nowhere.up: the trace cannot be read"),
         ],
     )
     def test_what_the_user_can_put_right(

@@ -15,10 +15,13 @@ from tiny_bundle import PLACES, make_tiny_bundle, tiny_frames
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import TargetNetworks, untouched
 from nepi_ros.datasets import FrameSet
+from nepi_ros.demo.canvas import BAD, GOOD
 from nepi_ros.demo.evaluate import evaluate, jpeg_bytes
 from nepi_ros.demo.film import HEIGHT, WIDTH, write_film
+from nepi_ros.demo.link_picture import LinkRun, write_link_picture
+from nepi_ros.demo.links import carried, made
 from nepi_ros.demo.pictures import Legend, choose, depth_range, write_overlay
-from nepi_ros.demo.record import FrameRecord
+from nepi_ros.demo.record import FrameRecord, Status
 from nepi_ros.demo.summary import Quality, summarise, table
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.nodes.results import over_source
@@ -185,3 +188,30 @@ class TestEvaluate:
         scores = REGISTRY["classification"].result(outputs["classification"][0], (0, 0), spec)
         result.results["classification"] = ranked(scores, spec.classes, 3)
         return result
+
+
+class TestLinkPicture:
+    def drawn(self, path: Path, frames: list[FrameRecord], statuses: list[Status]) -> np.ndarray:
+        rates = carried({"up_trace": "", "up_kbps": 500.0})
+        write_link_picture(path, LinkRun("tiny", TASKS, 150.0, frames, statuses, rates))
+        return cv2.imread(str(path))[..., ::-1]
+
+    def test_a_late_frame_and_one_not_sent_show(self, tmp_path: Path) -> None:
+        nan = float("nan")
+        statuses = [Status(k * 10**8, *((400.0, 300.0, 600.0) if k > 3 else (nan, nan, nan)), 900) for k in range(20)]
+        frames = [record(k * 10**8, (80.0, 90.0, 70.0)) for k in range(20)]
+        good = self.drawn(tmp_path / "good.png", frames, statuses)
+        frames[5] = record(5 * 10**8, (80.0, 290.0, 70.0))
+        frames[7] = FrameRecord(7 * 10**8, 7)
+        bad = self.drawn(tmp_path / "bad.png", frames, statuses)
+        red, green = (lambda picture, colour=c: int((picture == colour).all(-1).sum()) for c in (BAD, GOOD))
+        assert red(bad) > red(good) and green(bad) < green(good)
+
+    def test_without_anything_sent_or_told(self, tmp_path: Path) -> None:
+        assert self.drawn(tmp_path / "link.png", [FrameRecord(5)], []).any()
+
+    def test_the_same_seed_makes_the_same_link(self, tmp_path: Path) -> None:
+        links = [made(tmp_path / name, 5.0, seed) for name, seed in (("a", 0), ("b", 0), ("c", 1))]
+        first, again, other = (link.up.read_bytes() for link in links)
+        assert first == again != other
+        assert carried({"up_trace": str(links[0].up)})(0.0, 5.0) > 0

@@ -3,34 +3,53 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import serialize_message
 from ros_process import Client, NodeProcess, ros_session, wait_until
 from sensor_msgs.msg import CompressedImage, Image
 from tiny_bundle import LAYERS, make_tiny_bundle, tiny_frames
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import EpitomeHeader, join, unpack
+from nepi_ros.codec import EpitomeHeader, Segment
 from nepi_ros.image import ENCODINGS, from_rgb
 from nepi_ros.link.wire import wire_bytes
-from nepi_ros.msg import EncoderStatus, Epitome, LinkReport
+from nepi_ros.msg import Classification, EncoderStatus, Epitome, LinkReport
+from nepi_ros.nodes.topics import newest
 
 NODE = "/r1/encoder_node"
 DEFAULTS = {
     "tasks": ["segmentation", "depth", "classification"],
     "deadline_ms": 10_000.0,
-    "budget_bytes": 0,
-    "capacity_kbps": 1000.0,
+    "target_hit_rate": 0.95,
+    "min_bytes": 0,
+    "max_bytes": 65535,
+    "capacity_override_kbps": 1e5,
+    "probe": True,
+    "fallback": "",
     "max_rate_hz": 0.0,
     "mtu": 1500,
 }
 FRAME = tiny_frames(1, 320, 240)[0]
+
+
+class Edge:
+    """Reports every frame as soon as one of its messages is there, while `answers` says so."""
+
+    def __init__(self, client: Client) -> None:
+        self.answers: Callable[[Epitome], bool] = lambda epitome: True
+        self.extra: dict[str, int] = {}
+        self.publisher = client.node.create_publisher(LinkReport, "/r1/link_report", newest(16))
+        client.node.create_subscription(Epitome, "/r1/epitome", self._on_epitome, newest(16))
+
+    def _on_epitome(self, epitome: Epitome) -> None:
+        if epitome.first_layer == 0 and self.answers(epitome):
+            self.publisher.publish(report_of(epitome, **self.extra))
 
 
 class Camera:
@@ -38,6 +57,7 @@ class Camera:
 
     def __init__(self, client: Client, bundle: Bundle) -> None:
         self.client, self.bundle = client, bundle
+        self.edge = Edge(client)
         self.publisher = client.advertise(Image, "/r1/image")
         self.epitomes = client.listen(Epitome, "/r1/epitome")
         self.statuses = client.listen(EncoderStatus, f"{NODE}/status")
@@ -54,20 +74,30 @@ class Camera:
         return [epitome for epitome in self.epitomes if epitome.header == image.header]
 
     def exchange(self, image: Image | None = None) -> list[Epitome]:
-        """Send an image and wait for all messages of its epitome."""
+        """Send an image until it is not skipped, and wait for all messages of its epitome."""
         image = image or self.image()
-        self.publisher.publish(image)
 
         def complete() -> bool:
-            parts = self.of(image)
-            return bool(parts) and sum(part.layer_count for part in parts) == parts[0].frame_layers
+            layers = {part.first_layer: part.layer_count for part in self.of(image)}
+            return bool(layers) and sum(layers.values()) == self.of(image)[0].frame_layers
 
-        wait_until(complete, f"an epitome of the {image.header.stamp} image; status {self.statuses[-1:]}")
-        return self.of(image)
+        for _ in range(20):
+            self.publisher.publish(image)
+            end = time.monotonic() + 1.0
+            while time.monotonic() < end:
+                if complete():
+                    return self.of(image)
+                time.sleep(0.002)
+        pytest.fail(f"no epitome of the {image.header.stamp} image; status {self.statuses[-1:]}")
 
     def layers(self) -> int:
         """Layers that a new image is sent with."""
         return self.exchange()[0].frame_layers
+
+    def grown(self) -> None:
+        """Send frames until they have all useful layers: the link is found frame by frame."""
+        useful = self.bundle.profile.useful_layers(self.bundle.tasks)
+        wait_until(lambda: self.layers() == useful, f"all useful layers; {self.statuses[-1:]}")
 
     def wait_for_status(self, accept: Callable[[EncoderStatus], bool], what: str) -> EncoderStatus:
         return wait_until(lambda: [s for s in self.statuses[-1:] if accept(s)], f"status with {what}")[0]
@@ -108,7 +138,14 @@ def shared_camera(client, encoder, bundle) -> Camera:
 @pytest.fixture
 def camera(shared_camera, client) -> Camera:
     assert all(result.successful for result in client.set_parameters(NODE, **DEFAULTS))
+    shared_camera.edge.answers = lambda epitome: True
+    shared_camera.edge.extra = {}
+    shared_camera.grown()
     return shared_camera
+
+
+def segment_of(epitome: Epitome) -> Segment:
+    return Segment(epitome.first_layer, epitome.layer_count, bytes(epitome.data))
 
 
 def test_an_image_becomes_an_epitome(camera, bundle):
@@ -118,7 +155,7 @@ def test_an_image_becomes_an_epitome(camera, bundle):
     header.validate_against(bundle, bytes(epitome.data), epitome.checksum)
     assert (epitome.header.frame_id, header.width, header.height, header.task_mask) == ("camera", 320, 240, 7)
     assert header.frame_layers == bundle.profile.useful_layers(bundle.tasks)
-    latent = bundle.coder().decode(unpack(bytes(epitome.data), header.layer_count))
+    latent = bundle.coder().decode([segment_of(epitome)])
     assert latent.any() and 0 <= header.handover_ns <= time.monotonic_ns()
 
 
@@ -143,7 +180,7 @@ def test_sequences_count_frames(camera):
 
 def test_fewer_bytes_fewer_layers(camera, client, bundle):
     most = camera.layers()
-    client.set_parameters(NODE, budget_bytes=700)
+    client.set_parameters(NODE, max_bytes=700)
     (epitome,) = camera.exchange()
     assert 1 <= epitome.frame_layers < most
     assert wire_bytes(len(serialize_message(epitome))) <= 700
@@ -153,31 +190,26 @@ def test_fewer_bytes_fewer_layers(camera, client, bundle):
 
 
 def test_a_frame_that_cannot_be_in_time_is_skipped(camera, client, encoder):
-    client.set_parameters(NODE, budget_bytes=50)
-    skipped = camera.statuses[-1].frames_skipped
+    client.set_parameters(NODE, max_bytes=50)
+    skipped = camera.statuses[-1].skipped_too_large
     for _ in range(5):
         camera.publisher.publish(camera.image())
         time.sleep(0.02)
-    status = camera.wait_for_status(lambda s: s.frames_skipped >= skipped + 5, "skipped frames")
+    status = camera.wait_for_status(lambda s: s.skipped_too_large >= skipped + 5, "skipped frames")
+    causes = status.skipped_too_large, status.skipped_waiting, status.skipped_too_late
+    assert status.frames_skipped == sum(causes)
     assert "are needed" in status.reason and status.layers == 0
     assert len(encoder.matching(r"/r1/image: frame not sent: .*50 bytes")) == 1
-    client.set_parameters(NODE, budget_bytes=0)
+    client.set_parameters(NODE, max_bytes=65535)
     assert camera.layers() > 1
 
 
 def test_a_shorter_deadline_changes_the_epitomes(camera, client):
     most = camera.layers()
-    client.set_parameters(NODE, capacity_kbps=20.0, deadline_ms=500.0)
-
-    def fewer() -> bool:
-        image = camera.image()
-        camera.publisher.publish(image)
-        time.sleep(0.1)  # until the bytes sent before have left the slower link, frames are skipped
-        return any(epitome.frame_layers < most for epitome in camera.of(image))
-
-    wait_until(fewer, "an epitome with fewer layers")
-    client.set_parameters(NODE, deadline_ms=10_000.0)
-    wait_until(lambda: camera.layers() == most, "all useful layers")
+    client.set_parameters(NODE, capacity_override_kbps=20.0, deadline_ms=500.0)
+    assert camera.layers() < most
+    client.set_parameters(NODE, capacity_override_kbps=1e5, deadline_ms=10_000.0)
+    assert camera.layers() == most
     refused = client.set_parameters(NODE, deadline_ms=-1.0)[0]
     assert not refused.successful and "deadline_ms" in refused.reason
 
@@ -191,15 +223,16 @@ def test_tasks_change_the_epitomes(camera, client, bundle):
     assert not refused.successful and "cooking" in refused.reason
 
 
-def test_a_small_mtu_splits_at_layer_boundaries(camera, client):
+def test_a_small_mtu_splits_at_layer_boundaries(camera, client, bundle):
     whole = camera.exchange()[0]
     client.set_parameters(NODE, mtu=600)
     parts = camera.exchange()
     assert len(parts) > 1
     assert all(wire_bytes(len(serialize_message(part))) <= 600 for part in parts if part.layer_count > 1)
     assert len({(part.sequence, part.handover_ns) for part in parts}) == 1
-    groups = [(part.first_layer, unpack(bytes(part.data), part.layer_count)) for part in parts]
-    assert len(join(groups)) == whole.frame_layers
+    segments = [segment_of(part) for part in parts]
+    assert segments[-1].stop == whole.frame_layers
+    assert np.array_equal(bundle.coder().decode(segments), bundle.coder().decode([segment_of(whole)]))
 
 
 def test_images_above_the_rate_are_dropped(camera, client):
@@ -218,19 +251,116 @@ def report_of(epitome: Epitome, **fields: int) -> LinkReport:
 
 
 def test_reports_tell_of_the_link(camera, client):
-    publisher = client.advertise(LinkReport, "/r1/link_report")
     missed = camera.statuses[-1].frames_missed
-
-    def known() -> bool:
-        publisher.publish(report_of(camera.exchange()[0], missed=2))
-        return not math.isnan(camera.statuses[-1].round_trip_ms)
-
-    wait_until(known, "a round trip in the status")
+    camera.edge.extra = {"missed": 2}
+    camera.exchange()
     status = camera.wait_for_status(lambda s: s.frames_missed >= missed + 2, "missed frames")
     assert 0 < status.round_trip_ms < 5000 and 0 <= status.edge_ms < status.round_trip_ms and status.encode_ms > 0
+    assert status.link == EncoderStatus.LINK_ALIVE and 0 <= status.hit_rate <= 1 and 0 <= status.loss <= 1
+    low, high = status.capacity_low_kbps, status.capacity_high_kbps
+    assert low == status.capacity_kbps == high == 1e5 and status.result_bytes > 0
     ignored = client.count_of(NODE, "ignored_reports")
-    publisher.publish(report_of(camera.exchange()[0], handover_ns=12345))
+    camera.edge.extra = {"handover_ns": 12345}
+    camera.exchange()
     client.wait_for_diagnostic(NODE, lambda v: int(v.get("ignored_reports", 0)) > ignored, "an ignored report")
+
+
+def test_what_is_on_its_way_is_told(camera):
+    camera.edge.answers = lambda epitome: False
+    camera.exchange()
+    status = camera.wait_for_status(lambda s: s.bytes_in_flight > 0, "bytes on their way")
+    assert status.bytes_in_flight >= status.epitome_bytes
+    camera.edge.answers = lambda epitome: True
+    camera.exchange()
+    camera.wait_for_status(lambda s: s.bytes_in_flight == 0, "nothing on its way")
+
+
+CHANGES = {
+    "tasks": (["depth", "segmentation"], lambda e: (e.task_mask, e.yields) == (3, Epitome.TASK_SEGMENTATION)),
+    "capacity_override_kbps": (5.0, lambda e: e.frame_layers == 1),
+    "max_bytes": (700, lambda e: wire_bytes(len(serialize_message(e))) <= 700),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_takes_effect_within_two_frames(camera, client, name):
+    value, holds = CHANGES[name]
+    assert not any(holds(epitome) for epitome in camera.exchange())
+    client.set_parameters(NODE, **{name: value})
+    camera.exchange()
+    assert all(holds(epitome) for epitome in camera.exchange())
+
+
+def test_a_shorter_deadline_takes_effect_within_two_frames(camera, client):
+    """So short that no frame can be in time: the next ones are skipped, but for the probes."""
+    client.set_parameters(NODE, deadline_ms=1.0)
+    before = camera.statuses[-1]
+    for _ in range(3):
+        camera.publisher.publish(camera.image())
+        time.sleep(0.05)
+    status = camera.wait_for_status(lambda s: s.images_received >= before.images_received + 3, "three more images")
+    assert status.skipped_too_late >= before.skipped_too_late + 2
+
+
+def test_the_status_comes_ten_times_a_second(camera):
+    before, begun = len(camera.statuses), time.monotonic()
+    wait_until(lambda: len(camera.statuses) >= before + 20, "twenty statuses")
+    assert 1.5 < time.monotonic() - begun < 4.0
+
+
+def test_first_messages_are_repeated_where_frames_get_lost(camera):
+    camera.edge.answers = lambda epitome: epitome.sequence % 3 > 0
+
+    def repeated() -> bool:
+        parts = camera.exchange()
+        time.sleep(0.02)
+        parts = camera.of(parts[0])
+        return [part.first_layer for part in parts].count(0) > 1
+
+    wait_until(repeated, lambda: f"a repeated message; {camera.statuses[-1]}")
+    camera.edge.answers = lambda epitome: True
+
+
+def test_a_dead_link_is_told_and_the_fallback_answers(camera, client, encoder):
+    local = []
+    for kind, task in ((Image, "segmentation"), (Classification, "classification")):
+        client.node.create_subscription(kind, f"/r1/local/{task}", local.append, newest(16))
+    camera.exchange()
+    camera.wait_for_status(lambda s: s.link == EncoderStatus.LINK_ALIVE, "a link that is alive")
+    client.set_parameters(NODE, deadline_ms=200.0, fallback="segmentation")
+    camera.edge.answers = lambda epitome: False
+    died = time.monotonic()
+    while camera.statuses[-1].link != EncoderStatus.LINK_DEAD:
+        camera.publisher.publish(camera.image())
+        time.sleep(0.05)
+        assert time.monotonic() - died < 5.0
+    told = client.wait_for_diagnostic(NODE, lambda v: v.get("link") == "dead", "a dead link")
+    assert told.level == DiagnosticStatus.WARN and "/r1/epitome" in told.message and "edge_node" in told.message
+    encoder.wait_for_line(r"\[WARN\].*/r1/epitome: nothing has come back")
+
+    def answered(kind: type) -> bool:
+        camera.publisher.publish(camera.image())
+        time.sleep(0.05)
+        return any(isinstance(message, kind) for message in local)
+
+    wait_until(lambda: answered(Image), "a local segmentation")
+    assert (local[-1].encoding, local[-1].header.frame_id) == ("mono8", "camera")
+    client.set_parameters(NODE, fallback="classification")
+    wait_until(lambda: answered(Classification), "a local classification")
+    assert local[-1].names
+    camera.edge.answers = lambda epitome: True
+
+    def alive() -> bool:
+        camera.publisher.publish(camera.image())
+        time.sleep(0.05)
+        return camera.statuses[-1].link == EncoderStatus.LINK_ALIVE
+
+    wait_until(alive, "the link back")
+    encoder.wait_for_line(r"\[INFO\].*/r1/epitome: the edge answers again")
+    count = len(local)
+    camera.exchange()
+    camera.exchange()
+    assert len(local) <= count + 1 and camera.statuses[-1].frames_local > 0
 
 
 def no_such_encoding(camera: Camera) -> Image:
@@ -293,10 +423,9 @@ def test_compressed_images_after_reconfiguring(camera, client):
 
         (epitome, *_) = wait_until(answered, "an epitome of a JPEG")
         assert (epitome.width, epitome.height) == (320, 240)
-        message = camera.stamped(CompressedImage(format="jpeg", data=jpeg[: len(jpeg) // 8]))
-        refused = camera.statuses[-1].frames_refused
-        publisher.publish(message)
-        camera.wait_for_status(lambda s: s.frames_refused > refused, "a refused JPEG")
+        camera.wait_for_status(lambda s: s.frames_sent and s.frames_refused == 0, "counters that begin anew")
+        publisher.publish(camera.stamped(CompressedImage(format="jpeg", data=jpeg[: len(jpeg) // 8])))
+        camera.wait_for_status(lambda s: s.frames_refused > 0, "a refused JPEG")
     finally:
         assert client.transition(NODE, "deactivate") and client.transition(NODE, "cleanup")
         client.set_parameters(NODE, image_transport="raw")

@@ -1,40 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames as messages: sizes on the wire, splitting, checksums."""
+"""Frames as messages: sizes on the wire, cutting to a budget, checksums."""
 
+import golden
+import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 
-from nepi_ros.codec import EpitomeHeader, join, unpack
+from nepi_ros.codec import EncodedFrame, EpitomeHeader, LayeredCoder, LayerShape, Segment, fit_tables
 from nepi_ros.link.wire import packets, wire_bytes
 from nepi_ros.msg import Epitome
-from nepi_ros.nodes.epitomes import OutgoingFrame, layers_within, wire_size
+from nepi_ros.nodes.epitomes import OutgoingFrame, choices, data_room, segments_within, wire_size
 
-STREAMS = [bytes([layer]) * size for layer, size in enumerate((300, 200, 700, 500, 40, 2000))]
+LAYERS = [LayerShape(1, 40, 50)] * 4
+CODER, LATENTS, _ = golden.load()
 
 
-def frame(frame_id: str = "camera") -> OutgoingFrame:
-    return OutgoingFrame(Header(frame_id=frame_id), 5, 2**63, 7, 640, 480)
+@pytest.fixture(scope="module")
+def encoded() -> EncodedFrame:
+    """Layers of some 1000 bytes each: one message each at an MTU of 1500."""
+    latents = np.random.default_rng(0).integers(-8, 9, (4, 8000)).astype(np.int8)
+    coder = LayeredCoder(fit_tables(latents, LAYERS), LAYERS)
+    return EncodedFrame(coder.code(latents[0]), len(LAYERS))
 
 
 @pytest.mark.parametrize("frame_id", ["", "camera", "robot_17/camera_optical_frame"])
 @pytest.mark.parametrize("mtu", [576, 1500, 9000])
-def test_messages_cost_what_was_said_and_stay_below_the_mtu(frame_id, mtu):
-    sent = frame(frame_id).messages(STREAMS, mtu, handover_ns=7)
-    assert sum(wire_bytes(len(data), mtu) for data in sent) == wire_size(STREAMS, frame_id, mtu)
+def test_messages_cost_what_was_said_and_stay_below_the_mtu(encoded, frame_id, mtu):
+    segments = encoded.segments(len(LAYERS), data_room(frame_id, mtu))
+    sent = OutgoingFrame(Header(frame_id=frame_id), 5, 2**63, 7, 640, 480).messages(segments, handover_ns=7)
+    assert sum(wire_bytes(len(data), mtu) for data in sent) == wire_size(segments, frame_id, mtu)
+    received = []
     for data in sent:
         message = deserialize_message(data, Epitome)
         assert message.layer_count == 1 or len(packets(len(data), mtu)) == 1
         fields = EpitomeHeader.from_message(message)
         assert fields.checksum(bytes(message.data)) == message.checksum
-        assert (fields.sequence, fields.frame_layers, fields.handover_ns) == (5, len(STREAMS), 7)
-    messages = [deserialize_message(data, Epitome) for data in sent]
-    assert join((m.first_layer, unpack(bytes(m.data), m.layer_count)) for m in messages) == STREAMS
+        assert (fields.sequence, fields.frame_layers, fields.handover_ns) == (5, len(LAYERS), 7)
+        received.append(Segment(fields.first_layer, fields.layer_count, bytes(message.data)))
+    assert received == segments
 
 
-def test_layers_within_a_budget():
-    costs = [wire_size(STREAMS[:count], "camera", 1500) for count in range(1, len(STREAMS) + 1)]
-    assert costs == sorted(costs)
-    for count, cost in enumerate(costs, 1):
-        assert layers_within(STREAMS, cost, "camera", 1500) == count
-        assert layers_within(STREAMS, cost - 1, "camera", 1500) == count - 1
+@pytest.mark.parametrize("frame", range(golden.FRAMES))
+def test_segments_within_a_budget(frame):
+    check_budgets(EncodedFrame(CODER.code(LATENTS[frame]), CODER.layers), 1500)
+
+
+@pytest.mark.parametrize("mtu", [576, 1500, 9000])
+def test_segments_of_several_messages_within_a_budget(encoded, mtu):
+    check_budgets(encoded, mtu)
+
+
+@pytest.mark.parametrize("mtu", [576, 1500])
+def test_choices_cost_what_segments_do(encoded, mtu):
+    found = choices(encoded, (0.5, 0.6, 0.7, 0.8, 0.9), "camera", mtu)
+    room = data_room("camera", mtu)
+    costs = [wire_size(encoded.segments(count, room), "camera", mtu) for count in range(1, encoded.layers + 1)]
+    assert found.sizes == pytest.approx(costs, abs=2 * len(LAYERS)) and list(found.worth) == [0.5, 0.6, 0.7, 0.8]
+
+
+def check_budgets(frame: EncodedFrame, mtu: int) -> None:
+    room = data_room("camera", mtu)
+    costs = [wire_size(frame.segments(count, room), "camera", mtu) for count in range(1, frame.layers + 1)]
+    for budget in {cost + more for cost in costs for more in (-1, 0, 5)}:
+        segments = segments_within(frame, budget, "camera", mtu)
+        assert wire_size(segments, "camera", mtu) <= budget
+        got = segments[-1].stop if segments else 0
+        affordable = max((count for count, cost in enumerate(costs, 1) if cost <= budget), default=0)
+        missed = frame.latent.values[frame.latent.coder.code(frame.latent.coder.decode(segments)).values == 0]
+        assert got == affordable or budget - costs[affordable - 1] < 2 or not missed.any()

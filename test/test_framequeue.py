@@ -3,12 +3,13 @@
 
 import threading
 
+from nepi_ros.codec import Segment
 from nepi_ros.nodes.assembler import Part
 from nepi_ros.nodes.framequeue import FrameQueue
 
 
 def part(sequence: int, of: int = 1, at: float = 0.0) -> Part:
-    return Part(sequence, sequence, 0, of, (b"x",), 100, at, None)
+    return Part(sequence, sequence, of, Segment(0, 1, b"x"), 100, at, None)
 
 
 def robots_of(frames: list) -> list[tuple[str, int]]:
@@ -42,7 +43,7 @@ def test_an_incomplete_frame_is_taken_when_its_wait_is_over():
     queue = FrameQueue(0.03)
     queue.set_robots(("a",))
     taken = []
-    waiter = threading.Thread(target=lambda: taken.extend(queue.take(1)))
+    waiter = threading.Thread(target=lambda: taken.extend(queue.take(1)), daemon=True)
     waiter.start()
     queue.add("a", part(0, of=2, at=queue._clock()))
     waiter.join(5)

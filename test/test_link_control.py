@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nepi_ros.link.bottleneck import Bottleneck
-from nepi_ros.link.budget import FrameReport
+from nepi_ros.link.budget import Choices, FrameReport
 from nepi_ros.link.control import PROBE_PERIOD_S, WINDOW, ControlSettings, LinkControl
 from nepi_ros.link.returns import SMALLEST
 from nepi_ros.link.synthetic import LinkModel
@@ -30,6 +30,7 @@ class Loop:
     now: float = 100.0
     most: int = 20_000
     number: int = 0
+    choices: Choices | None = None
     granted: list = field(default_factory=list)
     hits: list = field(default_factory=list)
     first: float = 0.0
@@ -40,7 +41,7 @@ class Loop:
     def step(self) -> int:
         """One frame, and everything that comes back before it; bytes sent."""
         self._reports()
-        budget = self.control.budget(self.now + self.shift, AGE, LEAST)
+        budget = self.control.budget(self.now + self.shift, AGE, LEAST, self.choices)
         self.granted.append(budget)
         if size := min(budget.bytes, self.most) if budget.bytes >= LEAST else 0:
             sizes = [min(1400, size - k) for k in range(0, size, 1400)]
@@ -133,6 +134,28 @@ def test_settings_count_with_the_next_frame() -> None:
     assert play.run(2)[-1] > 2000
     play.control.settings = replace(SETTINGS, max_bytes=300)
     assert play.run(1) == [0] and "are needed" in play.granted[-1].reason
+
+
+def test_a_size_is_chosen_for_its_worth_too() -> None:
+    """On a link that fails by itself, frames of little worth that come a little more often are no bargain."""
+    model = LinkModel(400, 0.9, memory_s=0.5, outages_per_minute=20)
+    choices = Choices(np.array([400, 900, 2000]), np.array([0.2, 0.8, 0.9]))
+
+    def gain(known: Choices | None, seed: int) -> float:
+        play = loop(model.trace(120, seed))
+        play.choices = known
+        sent = np.array([size for size in play.run(1100) if size])
+        worth = choices.worth[np.searchsorted(choices.sizes, sent, side="right") - 1]
+        return float(np.sum(worth * play.hits))
+
+    seeds = range(4)  # one alone tells little: a frame more changes all that follow
+    assert sum(gain(choices, seed) for seed in seeds) > 1.02 * sum(gain(None, seed) for seed in seeds)
+
+
+def test_what_can_never_be_in_time_is_not_chosen_for_its_worth() -> None:
+    play = loop(ConstantRate(100))
+    play.choices = Choices(np.array([400, 5000]), np.array([0.1, 1.0]))
+    assert max(play.run(100)) < 2000
 
 
 def test_min_bytes_are_given_or_nothing() -> None:

@@ -55,10 +55,15 @@ def test_recent_samples_count_more() -> None:
 def test_application_limited_samples_take_the_slope_of_all() -> None:
     slope = 2e-5
     forecast = filled(*((0.05 + slope * up, up, NAN) for up in (400, 800, 1200, 1000)))
-    assert forecast.view().up_cost == pytest.approx([slope] * 4)
+    assert forecast.view().up_cost == pytest.approx([slope] * 4, rel=0.2)
     assert all(math.isnan(value) for value in forecast.capacity())
     forecast = filled((0.05, 400, NAN), (0.05, 400, NAN))  # nothing to tell a slope from
     assert forecast.view().up_cost.max() < 1e-8
+
+
+def test_one_larger_frame_that_was_late_does_not_make_bytes_dear_for_long() -> None:
+    # 100 bytes more took 100 ms longer: a line through them would have a byte cost a millisecond.
+    assert filled((0.15, 500, NAN), *[(0.05, 400, NAN)] * 40).view().up_cost.max() < 1e-4
 
 
 def test_capacity_is_the_bytes_over_their_spread() -> None:
@@ -106,7 +111,7 @@ def test_frames_before_a_reported_one_are_lost() -> None:
     for number in range(4):
         flight.add(Sent(number, number * 0.1, 500, 500, 1.0, 400))
     assert [sent.sequence for sent in flight.land(2)] == [0, 1]
-    assert len(flight) == 1 and flight.bytes() == 500 and flight.oldest_at() == pytest.approx(0.3)
+    assert len(flight) == 1 and flight.bytes() == 500 and flight.oldest().at == pytest.approx(0.3)
     for number in range(1000):
         flight.add(Sent(number, number * 0.1, 500, 500, 1.0, 400))
     assert len(flight) == 256

@@ -43,6 +43,7 @@ FORBIDDEN = {
     "nodes": {"torch", "training", "bench", "demo"},
     "demo": {"torch", "training"},
     "bench": {"rclpy", "torch", "nodes", "training"},
+    "bench/path": {"torch", "training"},  # the real nodes are what it measures
 }
 
 
@@ -138,9 +139,11 @@ def test_every_import_is_declared() -> None:
 @pytest.mark.parametrize("room", FORBIDDEN)
 def test_rooms_import_downwards_only(room: str) -> None:
     folder = ROOT / "nepi_ros" / room
+    inner = [ROOT / "nepi_ros" / other for other in FORBIDDEN if other.startswith(f"{room}/")]
+    files = [path for path in sorted(folder.rglob("*.py")) if not any(path.is_relative_to(place) for place in inner)]
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
-        for path in sorted(folder.rglob("*.py"))
+        for path in files
         for name in sorted(imports_of(path))
         if set(name.removeprefix("nepi_ros.").split(".")[:1]) & FORBIDDEN[room]
     ]

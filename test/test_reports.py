@@ -37,6 +37,18 @@ def readme_row(name: str, task: str, row: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def link_line(row: dict[str, Any]) -> str:
+    """The line of the README's table for one recorded link at one deadline."""
+    shares = (f"{row[name]:.2f}" for name in ("in_time_of_oracle", "accuracy_of_oracle", "in_time_of_jpeg"))
+    return f"| {' | '.join((row['trace'], format(row['deadline_ms'], 'g'), *shares))} |"
+
+
+def test_the_readme_says_what_was_measured_on_links() -> None:
+    lines, found = (ROOT / "README.md").read_text().splitlines(), report("link")
+    assert all(link_line(row) in lines for row in found["compared"])
+    assert int(found["run"]["bundle"]["id"], 16) == Bundle.load(ROOT / "models/kitchen").id
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_a_report_has_every_method(name: str) -> None:
     found = report(name)

@@ -19,7 +19,10 @@ from nepi_ros.image import compressed_depth, compressed_labels
 from nepi_ros.msg import Classification, Epitome
 
 NODE = "/r1/result_node"
-DEFAULTS = {"deadline_ms": 2000.0, "window_s": 60.0, "late_results": "drop", "use_sim_time": False}
+DEFAULTS = {
+    "deadline_ms": 2000.0, "window_s": 60.0, "late_results": "drop", "use_sim_time": False,
+    "segmentation_width": 16, "depth_width": 16,
+}  # fmt: skip
 LABELS = (np.arange(12 * 16) % 5).astype(np.uint8).reshape(12, 16)
 DEPTH = np.linspace(0.5, 8.0, 12 * 16, dtype=np.float32).reshape(12, 16)
 
@@ -106,6 +109,34 @@ def test_plain_images_with_their_camera(edge):
     for task, infos in edge.infos.items():
         info = wait_until(lambda heard=infos: [i for i in heard if i.header == header], f"camera of {task}")[0]
         assert (info.width, info.height, info.k[0]) == (16, 12, 15.0)
+
+
+def test_results_that_came_small_are_enlarged_without_inventing_values(edge, client):
+    client.set_parameters(NODE, segmentation_width=48, depth_width=40)
+    header = edge.header()
+    edge.segmentation.publish(compressed_labels(LABELS, header))
+    edge.depth.publish(compressed_depth(DEPTH, header, 0.4, 8.0))
+    segmentation, depth = edge.restored(header), edge.restored(header, "depth")
+    assert (segmentation.width, segmentation.height) == (48, 36) and (depth.width, depth.height) == (40, 30)
+    assert bytes(segmentation.data) == LABELS.repeat(3, axis=0).repeat(3, axis=1).tobytes()
+    assert len(np.unique(np.frombuffer(depth.data, "<f4"))) <= LABELS.size
+    info = wait_until(lambda: [i for i in edge.infos["depth"] if i.header == header], "camera of depth")[0]
+    assert (info.width, info.height, info.k[0]) == (40, 30, 37.5)
+
+
+def test_width_0_is_that_of_the_source(edge, client):
+    client.set_parameters(NODE, segmentation_width=0)
+
+    def size() -> tuple[int, int]:
+        header = edge.header()
+        edge.epitome.publish(Epitome(header=header, width=64, height=48))
+        edge.segmentation.publish(compressed_labels(LABELS, header))
+        image = edge.restored(header)
+        return image.width, image.height
+
+    wait_until(lambda: size() == (64, 48), "a segmentation of the source's size")
+    edge.epitome.publish(Epitome(header=edge.header(), width=65535, height=65535))
+    assert edge.exchange()
 
 
 def test_late_results_are_kept_apart(edge, client):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from onnxruntime import InferenceSession
 
 torch = pytest.importorskip("torch", reason="training needs torch; install the train extra")
 
@@ -15,16 +16,22 @@ from nepi_ros.bundle import Bundle  # noqa: E402
 from nepi_ros.codec import Decoder, Encoder, TargetNetworks  # noqa: E402
 from nepi_ros.datasets import FrameSet  # noqa: E402
 from nepi_ros.errors import ConfigError  # noqa: E402
-from nepi_ros.training.codec import Codec, Prior, RateControl, random_prefixes, train_codec  # noqa: E402
-from nepi_ros.training.config import AugmentConfig, CodecConfig, StageConfig, TrainConfig  # noqa: E402
+from nepi_ros.letterbox import Letterbox  # noqa: E402
+from nepi_ros.training.codec import Codec, RateControl, light_codec, train_codec  # noqa: E402
+from nepi_ros.training.config import AugmentConfig, StageConfig, TrainConfig  # noqa: E402
 from nepi_ros.training.data import Frames  # noqa: E402
 from nepi_ros.training.degrade import degraded  # noqa: E402
-from nepi_ros.training.export import export_target  # noqa: E402
-from nepi_ros.training.loop import Stage, learning_rate  # noqa: E402
+from nepi_ros.training.export import export_codec, export_target  # noqa: E402
+from nepi_ros.training.eyes import Eyes, StrongEncoder  # noqa: E402
+from nepi_ros.training.imitation import Lesson, Lessons, difference, mixed  # noqa: E402
+from nepi_ros.training.latent import LatentLayout  # noqa: E402
+from nepi_ros.training.loop import Stage, learning_rate, mixed_precision  # noqa: E402
 from nepi_ros.training.losses import segmentation_from_labels  # noqa: E402
 from nepi_ros.training.main import train, train_targets  # noqa: E402
+from nepi_ros.training.networks import Decoder as CodecDecoder  # noqa: E402
 from nepi_ros.training.targets import build_target, fuse_batch_norm, load_network, round_weights  # noqa: E402
 
+LAYERS = "3/whole, 1/64, 2/32, 2 x 2/16"
 STAGE = {"steps": 4, "batch": 2, "rate": 0.001}
 CONFIG = {
     "name": "tiny", "train": "frames", "val": "frames", "notice": "made by a test",
@@ -35,7 +42,10 @@ CONFIG = {
         "classification": {"classes": ["dark", "light"]},
     },
     "targets": {"width": 0.5, "joint": STAGE, "tune": STAGE},
-    "codec": {"layers": [1, 2, 5], "target_bytes": 60, "stage": STAGE},
+    "codec": {
+        "layers": LAYERS, "target_bytes": 60,
+        "strong": STAGE, "imitation": STAGE, "light": STAGE,
+    },
 }  # fmt: skip
 
 
@@ -75,16 +85,26 @@ def bundle(folder, tmp_path_factory) -> Bundle:
 
 
 def test_a_run_makes_a_bundle_that_encodes_and_decodes(bundle, folder):
-    assert [layer.channels for layer in bundle.layers] == [1, 2, 5]
+    shapes = [(layer.channels, layer.height, layer.width) for layer in bundle.layers]
+    assert shapes == [(3, 1, 1), (1, 1, 2), (2, 2, 3), (2, 4, 6), (2, 4, 6)]
     assert bundle.profile.frames == 6
     assert list(bundle.profile.bytes) == sorted(bundle.profile.bytes)
     assert set(bundle.profile.target_accuracy) == {"segmentation", "depth", "classification"}
     assert (bundle.path / "NOTICE").read_text() == "made by a test\n"
     image = cv2.resize(FrameSet.open(folder / "frames").load(0).rgb, (96, 64))
-    streams = Encoder(bundle).encode(image).streams
-    results = TargetNetworks(bundle, tuple(bundle.tasks)).run(Decoder(bundle).decode([streams[:2]]))
-    assert results["segmentation"].shape == (1, 2, 16, 24)
+    encoded = Encoder(bundle).encode(image)
+    prefixes = [[], *([encoded.segment(0, k)] for k in range(1, encoded.layers + 1))]
+    results = TargetNetworks(bundle, tuple(bundle.tasks)).run(Decoder(bundle).decode(prefixes))
+    assert results["segmentation"].shape == (6, 2, 16, 24)
     assert 0.5 <= results["depth"].min() and results["depth"].max() <= 8.0
+
+
+def test_the_profile_s_bytes_are_coded_ones(bundle, folder):
+    encoder, samples = Encoder(bundle), list(FrameSet.open(folder / "frames"))
+    boxes = [Letterbox(sample.rgb.shape[1::-1], bundle.input_size) for sample in samples]
+    images = [box.apply(sample.rgb) for box, sample in zip(boxes, samples, strict=True)]
+    for k, size in enumerate(bundle.profile.bytes, start=1):
+        assert size == pytest.approx(np.mean([len(encoder.encode(image, k).segment().stream) for image in images]))
 
 
 def test_a_finished_run_is_not_repeated_and_gives_the_same_networks(bundle, folder, tmp_path):
@@ -96,13 +116,14 @@ def test_a_finished_run_is_not_repeated_and_gives_the_same_networks(bundle, fold
 def test_a_run_that_stopped_goes_on_to_the_same_weights(tmp_path):
     def fit(folder: Path, stop_at: int | None) -> torch.Tensor:
         torch.manual_seed(0)
-        stage = Stage("line", folder, torch.nn.Linear(3, 1), StageConfig(steps=10, batch=1, rate=0.01))
+        control = RateControl(100.0)
+        stage = Stage("line", folder, torch.nn.Linear(3, 1), StageConfig(steps=10, batch=1, rate=0.01), control)
 
         def step(number: int):
             if number == stop_at:
                 stage._save()
                 raise KeyboardInterrupt
-            return stage.module(torch.randn(8, 3)).square().mean(), {}
+            return control.weight(300.0) * stage.module(torch.randn(8, 3)).square().mean(), {}
 
         stage.run(step)
         return stage.module.weight.detach().clone()
@@ -248,53 +269,146 @@ def test_robust_targets_need_their_stage(folder, tmp_path):
         train_targets(folder / "train.yaml", tmp_path / "out", folder / "runs", "cpu", robust=True)
 
 
-def test_a_task_blind_codec_learns_the_image(folder, tmp_path):
-    codec = CONFIG["codec"] | {"objective": "image", "stage": {"steps": 60, "batch": 4, "rate": 0.003}}
-    path = write_config(folder, "blind", codec=codec)
-    config, frames = TrainConfig.load(path), Frames([folder / "frames"], (96, 64), torch.device("cpu"))
+def codec_of(folder: Path, name: str, **changes) -> TrainConfig:
+    return TrainConfig.load(write_config(folder, name, codec=CONFIG["codec"] | changes))
+
+
+def test_a_task_blind_codec_learns_the_image(folder, frames, tmp_path):
+    halves = {"strong": STAGE | {"steps": 20}, "light": {"steps": 40, "batch": 4, "rate": 0.003}}
+    config = codec_of(folder, "blind", objective="image", **halves)
     trained = train_codec(config, frames, {}, tmp_path)
-    torch.manual_seed(config.seed)
+    assert torch.load(tmp_path / "image.pt", weights_only=True)["step"] == 60  # as long as both stages of its sibling
+    untrained = light_codec(trained.layout).eval()
     image = frames.image.float() / 255.0
-    full = torch.full((len(image),), 3)
-    with torch.no_grad():
-        before = (Codec(config.codec.layers)(image, full)[0] - image).square().mean()
-        after = (trained(image, full)[0] - image).square().mean()
+    before, after = (((through(codec, image) - image).square().mean()) for codec in (untrained, trained))
     assert after < 0.5 * before
 
 
-def test_the_prior_s_bits_are_those_of_a_distribution():
-    prior = Prior(2)
-    values = torch.arange(-60.0, 61.0).repeat(2, 1)[None, :, None, :]
-    mass = torch.pow(2.0, -prior.bits(values)).sum(-1)
-    assert torch.allclose(mass, torch.ones_like(mass), atol=1e-3)
+@torch.no_grad()
+def through(codec, image: torch.Tensor) -> torch.Tensor:
+    """What full epitomes of images decode to."""
+    full = torch.full((len(image),), len(codec.layout.layers))
+    return codec.decode(codec.encoder(image), full)
 
 
-def test_decoding_a_prefix_ignores_later_layers():
-    codec = Codec((1, 2, 5)).eval()
-    image = torch.rand(1, 3, 64, 96)
+@pytest.fixture(scope="module")
+def places(frames) -> dict[str, torch.nn.Module]:
+    """A classification network that tells dark frames from light ones."""
+    torch.manual_seed(0)
+    network = build_target("classification", CONFIG["tasks"]["classification"], 0.5)
+    optimiser, image = torch.optim.Adam(network.parameters(), lr=0.003), frames.image.float() / 255.0
+    for _ in range(20):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(network(image), frames.place, label_smoothing=0.2).backward()
+        optimiser.step()
+    return {"classification": network.eval().requires_grad_(False)}
+
+
+def test_the_codec_learns_what_the_target_network_needs(folder, frames, places, tmp_path):
+    long = {"steps": 40, "batch": 6, "rate": 0.003}
+    codec = CONFIG["codec"] | {"strong": long, "imitation": long, "light": long}
+    still = {"zoom": 1.0, "turn_deg": 0.0, "colour": 0.0}
+    config = TrainConfig.load(write_config(folder, "eager", codec=codec, augment=still))
+    trained = train_codec(config, frames, places, tmp_path)
+    eyes, image = Eyes(places), frames.image.float() / 255.0
+    sight, untrained = eyes.look(image), light_codec(trained.layout).eval()
+    before, after = (eyes.distances(through(codec, image), sight) for codec in (untrained, trained))
+    assert after["classification"] < 0.5 * before["classification"]
+    assert after["features"] < 0.8 * before["features"]
+
+
+def test_a_light_encoder_learns_from_the_strong_one_s_example(folder, frames, places, tmp_path):
+    long, none = {"steps": 60, "batch": 6, "rate": 0.003}, {"steps": 0}
+    config = codec_of(folder, "pupil", strong=STAGE, imitation=long, light=none)
+    trained, untrained = train_codec(config, frames, places, tmp_path), light_codec(LatentLayout.of(LAYERS)).eval()
+    image = frames.image.float() / 255.0
+    eyes = Eyes(places)
+    teacher = Codec(trained.layout, StrongEncoder(trained.layout, eyes.channels), CodecDecoder(trained.layout))
+    weights = torch.load(tmp_path / "strong.pt", weights_only=True)["average"]
+    teacher.load_state_dict({k.removeprefix("module."): w for k, w in weights.items() if k.startswith("module.")})
     with torch.no_grad():
-        first, _ = codec(image, torch.tensor([1]))
-        last = codec.encoder.layers[-1]
-        last.weight[1:] = 9.0  # only channels of later layers change
-        again, _ = codec(image, torch.tensor([1]))
-        full, _ = codec(image, torch.tensor([3]))
-    assert torch.equal(first, again)
-    assert not torch.equal(again, full)
+        wanted = teacher.eval().encoder(eyes.look(image).features)
+        before, after = (difference(codec.encoder(image), wanted) for codec in (untrained, trained))
+    assert after < 0.5 * before
 
 
-def test_prefixes_cover_all_lengths():
-    prefixes = random_prefixes(CodecConfig(layers=(1, 1, 1, 1), full_share=0.5), 4000)
-    assert set(prefixes.tolist()) == {1, 2, 3, 4}
-    assert 0.55 < (prefixes == 4).float().mean() < 0.7
+def test_lessons_are_drawn_from_the_latest_batches():
+    lessons = Lessons(seed=0)
+    for number in range(200):
+        batch = torch.full((4, 3, 2, 2), float(number))
+        lessons.add(Lesson(batch, (batch[:, :1],), (batch[:, :2], batch[:, :0])))
+    drawn = [lessons.draw() for _ in range(50)]
+    assert len(lessons) == 128 and drawn[0].maps[1].shape == (4, 0, 2, 2)
+    numbers = torch.cat([lesson.image[:, 0, 0, 0] for lesson in drawn])
+    assert numbers.min() >= 72 and numbers.max() > 150 and numbers.unique().numel() > 60
+    assert all(torch.equal(lesson.hints[0], lesson.image[:, :1]) for lesson in drawn)
 
 
-def test_rate_control_pushes_towards_its_target():
-    control = RateControl(1000.0)
-    start = control.weight(1000.0)
-    assert control.weight(2000.0) > start
-    for _ in range(10):
-        low = control.weight(500.0)
-    assert low < start
+def test_half_of_the_frames_are_laid_over_others():
+    torch.manual_seed(0)
+    image = torch.arange(1000.0)[:, None, None, None].expand(-1, 3, 2, 2)
+    over = mixed(image)
+    assert 400 < (over != image).any((1, 2, 3)).sum() < 600
+    low, high = torch.minimum(image, image.flip(0)), torch.maximum(image, image.flip(0))
+    assert ((over >= low - 1e-3) & (over <= high + 1e-3)).all()
+
+
+def test_a_bundle_may_keep_the_first_layers_only(folder, frames, places, tmp_path):
+    codec = train_codec(codec_of(folder, "cut"), frames, places, tmp_path)
+    size, shapes = (96, 64), codec.layout.shapes((96, 64))
+    whole, cut = (export_codec(codec, size, kept) for kept in (None, 2))
+    image = frames.image[:3].permute(0, 2, 3, 1).contiguous().numpy()
+    latents = [InferenceSession(files["encoder.onnx"]).run(None, {"image": image})[0] for files in (whole, cut)]
+    values = sum(shape.size for shape in shapes[:2])
+    assert latents[1].shape == (3, values) and np.array_equal(latents[1], latents[0][:, :values])
+    latents[0][:, values:] = 0
+    first, second = (InferenceSession(files["decoder.onnx"]).run(None, {"latent": latent})[0]
+                     for files, latent in zip((whole, cut), latents, strict=True))  # fmt: skip
+    assert np.allclose(first, second, atol=1e-5)
+
+
+def test_a_light_codec_begins_alike_after_a_stop(folder, frames, places, tmp_path):
+    config = codec_of(folder, "stopped")
+    whole = train_codec(config, frames, places, tmp_path)
+    (tmp_path / "light.pt").unlink()  # as if stopped when the strong stage was just finished
+    again = train_codec(config, frames, places, tmp_path)
+    for name, weight in again.state_dict().items():
+        assert torch.equal(weight, whole.state_dict()[name]), name
+
+
+def test_a_checkpoint_of_other_layers_is_refused(folder, frames, places, tmp_path):
+    train_codec(codec_of(folder, "before", layers="1/16, 1/32"), frames, places, tmp_path)
+    with pytest.raises(ConfigError, match="strong.pt.*another configuration.*of 1/16, 1/32, not 1/32, 1/16"):
+        train_codec(codec_of(folder, "after", layers="1/32, 1/16"), frames, places, tmp_path)
+
+
+def test_single_frames_make_a_batch_too(folder, frames, places, tmp_path):
+    one = STAGE | {"batch": 1}
+    codec = train_codec(codec_of(folder, "single", strong=one, imitation=one, light=one), frames, places, tmp_path)
+    assert all(weight.isfinite().all() for weight in codec.parameters())
+
+
+def test_networks_that_show_no_features_need_no_strong_encoder(folder, frames, tmp_path):
+    mean = {"classification": torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())}
+    train_codec(codec_of(folder, "foreign"), frames, mean, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["light.pt"]
+
+
+def test_a_gpu_that_is_not_there_is_named(folder, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ConfigError, match="--device cuda: .* finds no GPU here; use --device cpu"):
+        train(folder / "train.yaml", tmp_path / "out", tmp_path / "runs", "cuda")
+
+
+def test_mixed_precision_is_for_processors_that_have_it():
+    about = Path("/proc/cpuinfo")
+    if not about.exists() or "flags\t" not in about.read_text():
+        pytest.skip("asks Linux on x86 what the processor has")
+    able = {"amx_bf16", "avx512_bf16"} & set(about.read_text().split())
+    with mixed_precision(torch.device("cpu")):
+        made = torch.nn.Conv2d(1, 1, 1)(torch.ones(1, 1, 2, 2)).dtype
+    assert made == (torch.bfloat16 if able else torch.float32)
 
 
 def test_the_learning_rate_rises_then_falls_to_zero():
@@ -331,7 +445,17 @@ def test_eight_bit_weights_are_stored_in_eight_bits():
         ({"colour": 1}, "colour: unknown"),
         ({"input": {"width": 100}}, "input.width"),
         ({"tasks": {"flow": {}}}, "tasks: flow"),
-        ({"codec": {"stage": {"stepz": 1}}}, "codec.stage.stepz: unknown"),
+        ({"codec": {"strong": {"stepz": 1}}}, "codec.strong.stepz: unknown"),
+        ({"codec": {"stage": STAGE}}, "codec.stage: unknown; known are .*light.*strong"),
+        ({"codec": {"kept": 99}}, "codec.kept: 99 is not a number of layers from 1 to "),
+        ({"codec": {"light": {"steps": "many"}}}, "codec.light.steps: 'many' is not a whole number"),
+        ({"codec": {"light": {"rate": "1e-3"}}}, "codec.light.rate: '1e-3' is not a number"),
+        ({"codec": {"strong": {"window": [320, 250]}}}, r"codec.strong.window: \[320, 250\] is not .*multiples of 32"),
+        ({"codec": {"layers": [1, 2, 5]}}, "codec.layers: .*is no text; write for instance 4/whole"),
+        ({"codec": {"layers": "2/16, 3/8"}}, "codec.layers: '3/8' is no layer; write for instance 4/whole"),
+        ({"codec": {"layers": "0/16"}}, "codec.layers: '0/16'"),
+        ({"codec": {"layers": "300 x 1/16"}}, "codec.layers: more than 255 layers"),
+        ({"codec": {"target_bytes": 0}}, "codec: target_bytes"),
         ({"codec": 3}, "codec.: expected a mapping"),
         ({"codec": {"objective": "beauty"}}, "codec.objective: 'beauty'"),
         ({"targets": {"networks": {"flow": "flow.onnx"}}}, "targets.networks: flow"),
@@ -342,6 +466,14 @@ def test_a_wrong_configuration_is_named(tmp_path, change, message):
     path.write_text(yaml.safe_dump({**CONFIG, **change}))
     with pytest.raises(ConfigError, match=f"train.yaml: .*{message}"):
         TrainConfig.load(path)
+
+
+SHIPPED = sorted((Path(__file__).resolve().parent.parent / "models").glob("*/train.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+def test_the_bundles_that_ship_can_be_trained_again(path):
+    assert TrainConfig.load(path).name == path.parent.name
 
 
 def test_a_missing_folder_of_frames_is_named(tmp_path):

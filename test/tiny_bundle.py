@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nepi_ros.bundle import Bundle, write_bundle
-from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, packed_size, untouched
+from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, untouched
 from nepi_ros.codec.sessions import Network
 from nepi_ros.profile import Profile
 from nepi_ros.tasks import REGISTRY, TASKS
@@ -102,8 +102,8 @@ def _profile(bundle: Bundle, frames: np.ndarray) -> Profile:
     own, encoded = targets.run(untouched(frames)), [encoder.encode(frame) for frame in frames]
     sizes, agreement = [], {task: [] for task in bundle.tasks}
     for k in range(1, len(bundle.layers) + 1):
-        sizes.append(float(np.mean([packed_size(frame.streams[:k]) for frame in encoded])))
-        outputs = targets.run(decoder.decode([frame.streams[:k] for frame in encoded]))
+        sizes.append(float(np.mean([len(frame.segment(0, k).stream) for frame in encoded])))
+        outputs = targets.run(decoder.decode([[frame.segment(0, k)] for frame in encoded]))
         for task, spec in bundle.tasks.items():
             entry, meter = REGISTRY[task], REGISTRY[task].agreement(spec)
             for got, wanted in zip(outputs[task], own[task], strict=True):

@@ -7,8 +7,9 @@ import argparse
 
 from nepi_ros.bench import codec_speed, rate_accuracy
 from nepi_ros.bench.link import command as link
+from nepi_ros.bench.path import command as path
 
-_BENCHES = {"rate-accuracy": rate_accuracy, "codec": codec_speed, "link": link}
+_BENCHES = {"rate-accuracy": rate_accuracy, "codec": codec_speed, "link": link, "path": path}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

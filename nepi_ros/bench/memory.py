@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Decoder, Encoder, TargetNetworks
+from nepi_ros.codec import Decoder, Encoder, Segment, TargetNetworks
 from nepi_ros.process import peak_memory_mb
 
 
 def peak_memory(
-    folder: Path, images: Sequence[np.ndarray], epitomes: Sequence[Sequence[bytes]]
+    folder: Path, images: Sequence[np.ndarray], epitomes: Sequence[Segment]
 ) -> dict[str, float | None]:
     """Peak resident memory in MB of a process that has only loaded the libraries, of one that makes epitomes of
-    `images` (uint8 [H, W, 3] at the input size), and of one that reads `epitomes` (streams) and runs the target
+    `images` (uint8 [H, W, 3] at the input size), and of one that reads `epitomes` and runs the target
     networks. None where the system does not tell."""
     return {
         "libraries": _peak_of(_libraries),
@@ -41,13 +41,13 @@ def _libraries() -> float | None:
 def _making(folder: Path, images: Sequence[np.ndarray]) -> float | None:
     encoder = Encoder(Bundle.load(folder))
     for image in images:
-        encoder.encode(image)
+        encoder.encode(image).segment()
     return peak_memory_mb()
 
 
-def _reading(folder: Path, epitomes: Sequence[Sequence[bytes]]) -> float | None:
+def _reading(folder: Path, epitomes: Sequence[Segment]) -> float | None:
     bundle = Bundle.load(folder)
     decoder, networks = Decoder(bundle), TargetNetworks(bundle, tuple(bundle.tasks))
-    for streams in epitomes:
-        networks.run(decoder.decode([streams]))
+    for segment in epitomes:
+        networks.run(decoder.decode([[segment]]))
     return peak_memory_mb()

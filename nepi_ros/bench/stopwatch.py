@@ -16,14 +16,14 @@ import cv2
 import numpy as np
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Decoder, Encoder, TargetNetworks, pack, unpack, untouched
+from nepi_ros.codec import Decoder, Encoder, Segment, TargetNetworks, untouched
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.progress import progress_bar
 
 JPEG_QUALITY = 90
 
-MAKING = ("resize", "encoder network", "entropy encoding", "packing")
-READING = ("unpacking", "entropy decoding", "decoder network")
+MAKING = ("resize", "encoder network", "entropy encoding")
+READING = ("entropy decoding", "decoder network")
 JPEG = ("JPEG encoding", "JPEG decoding", "JPEG encoding, input size", "JPEG decoding, input size")
 
 Steps = dict[str, Callable[[], object]]
@@ -62,16 +62,13 @@ class Stopwatch:
         box = Letterbox(rgb.shape[1::-1], self._size)
         image = box.apply(rgb)
         latent = self.encoder.latents(image[None])[0]
-        streams = self.encoder.coder.encode(latent)
-        data, whole = pack(streams), untouched(image[None])
-        decoded = self.decoder.coder.decode(streams)
+        segment, whole = self._coded(latent), untouched(image[None])
+        decoded = self.decoder.coder.decode([segment])
         steps: Steps = {
             "resize": lambda: box.apply(rgb),
             "encoder network": lambda: self.encoder.latents(image[None]),
-            "entropy encoding": lambda: self.encoder.coder.encode(latent),
-            "packing": lambda: pack(streams),
-            "unpacking": lambda: unpack(data, len(streams)),
-            "entropy decoding": lambda: self.decoder.coder.decode(streams),
+            "entropy encoding": lambda: self._coded(latent),
+            "entropy decoding": lambda: self.decoder.coder.decode([segment]),
             "decoder network": lambda: self.decoder.images(decoded[None]),
         }
         for what, source in (("", rgb), (", input size", image)):
@@ -80,6 +77,10 @@ class Stopwatch:
             steps[f"JPEG encoding{what}"] = lambda bgr=bgr: jpeg(bgr)
             steps[f"JPEG decoding{what}"] = lambda code=code: cv2.imdecode(code, cv2.IMREAD_COLOR)
         return steps | {task: lambda task=task: self._networks.run(whole, [task]) for task in self.targets}
+
+    def _coded(self, latent: np.ndarray) -> Segment:
+        coder = self.encoder.coder
+        return coder.code(latent).segment(0, coder.layers)
 
 
 def jpeg(bgr: np.ndarray) -> np.ndarray:

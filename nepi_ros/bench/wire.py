@@ -6,16 +6,16 @@ A peer's frame is one sensor_msgs/CompressedImage; an epitome is one Epitome, or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from nepi_ros.codec import packed_size, split
+from nepi_ros.codec import Segment
 from nepi_ros.link.wire import single_packet, wire_bytes
 
 FRAME_ID = "camera"
 _ENCAPSULATION = 4
 # The fields of Epitome after its header, in bytes: sequence, bundle_id, task_mask, width, height, first_layer,
-# layer_count, frame_layers, handover_ns, checksum, length of data.
-_EPITOME = (4, 8, 1, 2, 2, 1, 1, 1, 8, 4, 4)
+# layer_count, frame_layers, yields, result_bytes, handover_ns, checksum, length of data.
+_EPITOME = (4, 8, 1, 2, 2, 1, 1, 1, 1, 4, 8, 4, 4)
 
 
 # LinkReport: sequence, handover_ns, bytes, layers, arrival_spread_us, processing_us, missed, result_bytes.
@@ -51,11 +51,14 @@ def epitome_envelope() -> int:
     return _ENCAPSULATION + _fields(_header(), _EPITOME)
 
 
-def epitome_wire(streams: Sequence[bytes]) -> int:
-    """Bytes on the wire of a frame's layers, split into messages as the encoder node does it."""
-    envelope = epitome_envelope()
-    groups = split(streams, 0, single_packet() - envelope)
-    return sum(wire_bytes(envelope + packed_size(group)) for _, group in groups)
+def epitome_room() -> int:
+    """Bytes of data of an Epitome that fits one packet."""
+    return single_packet() - epitome_envelope()
+
+
+def epitome_wire(segments: Iterable[Segment]) -> int:
+    """Bytes on the wire of a frame's segments, each in a message of its own."""
+    return sum(wire_bytes(epitome_envelope() + len(segment.stream)) for segment in segments)
 
 
 def _header() -> int:

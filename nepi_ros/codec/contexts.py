@@ -23,15 +23,16 @@ class ContextModel:
         self._by_neighbours = np.stack([np.zeros_like(beside), beside, beside + levels])  # by kind of neighbours
         self._reference = arrangement.reference(tables.reference)
         self._around = arrangement.around
-        self._value_row = (arrangement.channel * len(_VALUES) + 128).astype(np.int32)
-        self._sum_row = ((arrangement.kind * channels + arrangement.channel) * len(_SUMS) + 512).astype(np.int32)
+        self._value_row = arrangement.channel * len(_VALUES) + 128
+        self._sum_row = (arrangement.kind * channels + arrangement.channel) * len(_SUMS) + 512
 
     def rows(self, known: np.ndarray, part: slice) -> np.ndarray:
         """Row numbers intp of a part of the values in coding order. Its references and neighbours must be known."""
-        values = known.take(self._reference[part])
-        sums = known.take(self._around[part]).sum(axis=1, dtype=np.int32)
-        rows = self._by_reference.take(values + self._value_row[part])
-        rows += self._by_neighbours.take(sums + self._sum_row[part])
+        rows = self._by_reference.take(self._value_row[part] + known.take(self._reference[part]))
+        sums = self._sum_row[part].copy()
+        for neighbours in self._around:  # four additions take a quarter of the time of a sum over an axis of four
+            sums += known.take(neighbours[part])
+        rows += self._by_neighbours.take(sums)
         return rows
 
 

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layered entropy coder: a latent to one stream of bytes per layer, and back from any prefix of layers."""
+"""The layered entropy coder: a latent to segments of consecutive layers, and back from those that begin it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from nepi_ros.codec.arrangement import Arrangement, LayerShape
+from nepi_ros.codec.arrangement import Arrangement, LayerShape, Run
 from nepi_ros.codec.contexts import ContextModel
 from nepi_ros.codec.rangecoder import SymbolDecoder, SymbolEncoder, weights
-from nepi_ros.codec.tables import TOTAL, EntropyTables, layer_slices
+from nepi_ros.codec.tables import TOTAL, EntropyTables
 from nepi_ros.errors import CodecError
 
-__all__ = ["EntropyTables", "LayeredCoder"]
+__all__ = ["CodedLatent", "EntropyTables", "LayeredCoder", "Segment"]
 
 MAX_VALUES = 1 << 20  # values in one latent
 _ESCAPE = 1000  # stands for the escape symbol among decoded values; beyond any int8
@@ -19,11 +22,22 @@ _UNUSED = 2000  # a symbol that the channel's alphabet does not have
 _SYMBOL_BITS = 16 + 8  # the rarest symbol, escaped
 
 
+class Segment(NamedTuple):
+    """`count` consecutive layers from layer `first` on, in one entropy-coded stream."""
+
+    first: int
+    count: int
+    stream: bytes
+
+    @property
+    def stop(self) -> int:
+        return self.first + self.count
+
+
 class LayeredCoder:
     """Codes flat latents int8 [T]. Safe to use from several threads: it keeps no state between calls.
 
-    A layer's stream depends on that layer and the layers before it. Each latent has exactly one sequence of
-    streams; a stream that is not the one its content would be encoded to is refused.
+    A segment's stream depends on its layers and the layers before them.
     """
 
     def __init__(self, tables: EntropyTables, shapes: Sequence[LayerShape]) -> None:
@@ -37,118 +51,136 @@ class LayeredCoder:
         self.tables, self.shapes, self.size = tables, tuple(shapes), size
         self._arrangement = Arrangement(shapes)
         self._contexts = ContextModel(tables, self._arrangement)
-        self._channels = layer_slices(channels)
-        self._rows = [self._layer_rows(own) for own in self._channels]
+        self._models = [_RunModel(run, tables) for run in self._arrangement.runs]
         self._symbol_of, self._value_of = _alphabets(tables)
+        self._escape_symbol = tables.sizes.take(self._arrangement.channel)
+        self._bits = _bits(tables)
 
     @property
     def layers(self) -> int:
         return len(self.shapes)
 
-    def encode(self, latent: np.ndarray, count: int | None = None) -> list[bytes]:
-        """One stream for each of the first `count` layers (all by default)."""
-        count = self.layers if count is None else count
-        if not 1 <= count <= self.layers:
-            raise ValueError(f"{count} layers asked of {self.layers}")
-        known, rows, symbols = self._prepare(latent)
-        return [self._encode_layer(k, known, rows, symbols) for k in range(count)]
+    def code(self, latent: np.ndarray) -> "CodedLatent":
+        """A latent, ready to be written in segments."""
+        if latent.shape != (self.size,) or latent.dtype != np.int8:
+            raise ValueError(f"latent is {latent.dtype} {latent.shape}, not int8 {(self.size,)}")
+        everything = slice(0, self.size)
+        known = self._arrangement.whole(latent)
+        symbols = self._symbol_of.take(known[everything] + 128 + 256 * self._arrangement.channel)
+        escaped = symbols == self._escape_symbol
+        return CodedLatent(self, known[everything], self._contexts.rows(known, everything), symbols, escaped)
 
-    def decode(self, streams: Sequence[bytes]) -> np.ndarray:
-        """The flat latent int8 [T] of the layers in `streams`; the layers after them are zero.
+    def decode(self, segments: Iterable[Segment]) -> np.ndarray:
+        """The flat latent int8 [T] of segments that follow one another from layer 0; the layers after them are zero.
 
-        Raises CodecError for streams that no latent encodes to. Time and memory depend on the layers' shapes only.
+        Raises CodecError for segments that are not of this kind, or streams that lead to no latent. A damaged stream
+        may as well lead to a wrong one: that it arrived whole is for a checksum to say. Time and memory depend on the
+        layers' shapes only.
         """
-        if len(streams) > self.layers:
-            raise CodecError(f"{len(streams)} layers received, the bundle has {self.layers}")
-        known = self._arrangement.new_known()
-        for k, stream in enumerate(streams):
-            self._decode_layer(k, stream, known)
+        known, done = self._arrangement.new_known(), 0
+        for segment in segments:
+            self._check(segment, done)
+            self._decode_segment(segment, known)
+            done = segment.stop
         latent = np.empty(self.size, np.int8)
         latent[self._arrangement.order] = known[: self.size]
         return latent
 
-    def ideal_bits(self, latent: np.ndarray) -> np.ndarray:
-        """What the model says each layer takes, in bits, float64 [L]: the bound that `encode` comes close to."""
-        _, rows, symbols = self._prepare(latent)
-        frequencies = self.tables.frequencies.reshape(-1, self.tables.frequencies.shape[2])
-        bits = -np.log2(frequencies[rows, symbols] / TOTAL) + 8 * self._escaped(symbols, slice(None))
-        return np.array([bits[part].sum() for part in self._arrangement.layers])
+    def prefix(self, latent: np.ndarray, layers: int | None) -> np.ndarray:
+        """A flat latent with zeros in place of all but its first `layers` layers (None: as it is)."""
+        size = sum(shape.size for shape in self.shapes[:layers])
+        return np.where(np.arange(self.size) < size, latent, 0).astype(np.int8)
 
-    def _prepare(self, latent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All that is known of a latent, and the rows and symbols int32 of all its values, in coding order."""
-        if latent.shape != (self.size,) or latent.dtype != np.int8:
-            raise ValueError(f"latent is {latent.dtype} {latent.shape}, not int8 {(self.size,)}")
-        known, everything = self._arrangement.whole(latent), slice(0, self.size)
-        return known, self._contexts.rows(known, everything), self._symbols_of(known, everything)
-
-    def _symbols_of(self, known: np.ndarray, part: slice) -> np.ndarray:
-        return self._symbol_of.take(known[part] + 128 + 256 * self._arrangement.channel[part])
-
-    def _escaped(self, symbols: np.ndarray, part: slice) -> np.ndarray:
-        """Which symbols stand for a value that the alphabet lacks."""
-        return symbols == self.tables.sizes.take(self._arrangement.channel[part])
-
-    def _encode_layer(self, k: int, known: np.ndarray, rows: np.ndarray, symbols: np.ndarray) -> bytes:
+    def write(self, coded: "CodedLatent", first: int, count: int) -> bytes:
+        """The stream of a latent's layers first to first + count - 1."""
         coder = SymbolEncoder()
-        for part in self._parts(k, symbols):
-            self._encode_part(coder, k, part, known, rows[part], symbols[part])
+        for model in self._models:
+            for step in model.run.steps(first, first + count):
+                coder.encode(coded.symbols[step], model.weights, coded.rows[step] - model.first_row)
+                if coded.escaped[step].any():
+                    values = coded.values[step][coded.escaped[step]]
+                    coder.encode_bytes(values.astype(np.int32) + 128)
         return coder.stream()
 
-    def _parts(self, k: int, symbols: np.ndarray) -> list[slice]:
-        """A layer's stages; or the whole at once, which gives the same stream faster, when nothing is escaped."""
-        own = self._arrangement.layers[k]
-        return self._arrangement.stages[k] if self._escaped(symbols[own], own).any() else [own]
+    def bits(self, coded: "CodedLatent") -> np.ndarray:
+        """What the model says each layer takes, in bits, float64 [L]: the bound that `write` comes close to."""
+        bits = self._bits.take(coded.rows * self.tables.frequencies.shape[2] + coded.symbols) + 8 * coded.escaped
+        return np.bincount(self._arrangement.layer, bits)
 
-    def _encode_part(
-        self, coder: SymbolEncoder, k: int, part: slice, known: np.ndarray, rows: np.ndarray, symbols: np.ndarray
-    ) -> None:
-        """Append symbols, then the values that were escaped."""
-        coder.encode(symbols, self._rows[k], rows - self._channels[k].start * self._contexts.contexts)
-        escaped = self._escaped(symbols, part)
-        if escaped.any():
-            coder.encode_bytes(known[part][escaped].astype(np.int32) + 128)
+    def _decode_segment(self, segment: Segment, known: np.ndarray) -> None:
+        decoder = SymbolDecoder(segment.stream)
+        for model in self._models:
+            for step in model.run.steps(segment.first, segment.stop):
+                if step.start == model.run.values.start:
+                    self._arrangement.begin_run(known, model.run)
+                rows = self._contexts.rows(known, step)
+                known[step] = self._values(decoder.decode(model.weights, rows - model.first_row), step, decoder)
+                self._arrangement.end_step(known, step)
 
-    def _decode_layer(self, k: int, stream: bytes, known: np.ndarray) -> None:
-        self._check_stream(k, stream)
-        decoder, again = SymbolDecoder(stream), SymbolEncoder()
-        for part in self._arrangement.stages[k]:
-            rows = self._contexts.rows(known, part)
-            symbols = decoder.decode(self._rows[k], rows - self._channels[k].start * self._contexts.contexts)
-            self._place_values(k, part, symbols, decoder, known)
-            self._encode_part(again, k, part, known, rows, symbols)
-        if again.stream() != stream:
-            raise CodecError(f"layer {k}: the stream is not what its content encodes to; it is damaged")
-        self._arrangement.add_activity(known, k)
-
-    def _place_values(
-        self, k: int, part: slice, symbols: np.ndarray, decoder: SymbolDecoder, known: np.ndarray
-    ) -> None:
-        """Put the values of symbols into `known`, those escaped read from `decoder`."""
-        values = self._value_of.take(symbols + self._value_of.shape[1] * self._arrangement.channel[part])
-        known[part] = values
+    def _values(self, symbols: np.ndarray, step: slice, decoder: SymbolDecoder) -> np.ndarray:
+        """The values of symbols, those escaped read from `decoder`."""
+        values = self._value_of.take(symbols + self._value_of.shape[1] * self._arrangement.channel[step])
         if values.max() >= _ESCAPE:
             if values.max() == _UNUSED:
-                raise CodecError(
-                    f"layer {k}: the stream has a symbol that the bundle's alphabet does not; it is damaged"
-                )
+                raise CodecError("a stream has a symbol that the bundle's alphabet does not; it is damaged")
             escaped = values == _ESCAPE
             values[escaped] = decoder.decode_bytes(int(escaped.sum())) - 128
-            known[part] = values
-            if (self._symbols_of(known, part) != symbols).any():
-                raise CodecError(f"layer {k}: the stream escapes a value that needs no escape; it is damaged")
+        return values
 
-    def _check_stream(self, k: int, stream: bytes) -> None:
-        """Refuse what no latent encodes to before any work is done on it."""
-        if len(stream) > self.shapes[k].size * _SYMBOL_BITS // 8 + 8:
-            raise CodecError(f"layer {k}: {len(stream)} bytes are more than any latent takes")
-        if stream[-1:] == b"\0":
-            raise CodecError(f"layer {k}: the stream ends in a zero byte, which an encoder leaves out")
+    def _check(self, segment: Segment, done: int) -> None:
+        """Refuse what cannot be before any work is done on it."""
+        if segment.first != done or segment.count < 1 or segment.stop > self.layers:
+            raise CodecError(
+                f"a segment of layers {segment.first} to {segment.stop - 1} after {done} layers; "
+                f"the bundle has {self.layers}"
+            )
+        size = sum(shape.size for shape in self.shapes[segment.first : segment.stop])
+        if len(segment.stream) > size * _SYMBOL_BITS // 8 + 8:
+            raise CodecError(f"{len(segment.stream)} bytes are more than any {segment.count} layers take")
 
-    def _layer_rows(self, own: slice) -> np.ndarray:
-        """The coder's weights float32 [channels * contexts, symbols] of a layer, no wider than it needs."""
-        width = int(self.tables.sizes[own].max()) + 1
-        rows = weights(self.tables.frequencies[own, :, :width])
-        return rows.reshape(-1, width)
+
+@dataclass(frozen=True)
+class CodedLatent:
+    """One latent, all of its T values in coding order: themselves, the rows of frequencies that code them, their
+    symbols, and which of them their alphabets lack.
+    """
+
+    coder: LayeredCoder
+    values: np.ndarray
+    rows: np.ndarray
+    symbols: np.ndarray
+    escaped: np.ndarray
+
+    @property
+    def layers(self) -> int:
+        return self.coder.layers
+
+    @cached_property
+    def bits(self) -> np.ndarray:
+        """What the model says the layers before each layer take together, in bits, float64 [L + 1]."""
+        return np.concatenate([[0.0], np.cumsum(self.coder.bits(self))])
+
+    def segment(self, first: int, count: int) -> Segment:
+        """Layers first to first + count - 1. Raises ValueError when there are none such."""
+        if not (0 <= first and 1 <= count and first + count <= self.layers):
+            raise ValueError(f"layers {first} to {first + count - 1} asked of {self.layers}")
+        return Segment(first, count, self.coder.write(self, first, count))
+
+
+class _RunModel:
+    """What the coder needs for one run: weights float32 [rows, symbols], no wider than needed, and its first row."""
+
+    def __init__(self, run: Run, tables: EntropyTables) -> None:
+        self.run = run
+        first, stop = (int(tables.layers[:k].sum()) for k in (run.first, run.stop))
+        width = int(tables.sizes[first:stop].max()) + 1
+        self.weights = weights(tables.frequencies[first:stop, :, :width]).reshape(-1, width)
+        self.first_row = first * tables.frequencies.shape[1]
+
+
+def _bits(tables: EntropyTables) -> np.ndarray:
+    """Bits of every symbol in every row, float32, flat; unused symbols count as never coded."""
+    return -np.log2(np.maximum(tables.frequencies, 1).ravel() / np.float32(TOTAL))
 
 
 def _alphabets(tables: EntropyTables) -> tuple[np.ndarray, np.ndarray]:

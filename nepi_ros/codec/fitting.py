@@ -48,7 +48,7 @@ def fit_tables(
 
 def _channels(arrangement: Arrangement) -> list[np.ndarray]:
     """Where each channel's values lie, in coding order."""
-    return [np.flatnonzero(arrangement.channel == c) for c in range(int(arrangement.channel.max()) + 1)]
+    return [np.flatnonzero(arrangement.channel == c) for c in range(arrangement.channels)]
 
 
 def _alphabets(known: np.ndarray, arrangement: Arrangement) -> tuple[np.ndarray, np.ndarray]:
@@ -83,16 +83,16 @@ def _quantiles(values: np.ndarray, levels: int) -> np.ndarray:
 
 def _references(known: np.ndarray, arrangement: Arrangement, levels: int) -> tuple[np.ndarray, np.ndarray]:
     """For each channel the plane known before it that tells most about it (mutual information), and thresholds."""
-    channels = int(arrangement.channel.max()) + 1
+    channels = arrangement.channels
     reference, chosen = np.empty(channels, np.int16), np.empty((channels, levels - 1), np.int16)
     first = 0
     for k, shape in enumerate(arrangement.shapes):
         own = range(first, first + shape.channels)
-        planes = {p: _sample(known[:, arrangement.plane(p, k, channels)]) for p in (channels + k, *range(first))}
+        planes = {p: _sample(known[:, arrangement.plane(p, k)]) for p in (channels + k, *range(first))}
         thresholds = {p: _quantiles(values, levels) for p, values in planes.items()}
         quantised = {p: np.searchsorted(thresholds[p], values, side="right") for p, values in planes.items()}
         for c in own:
-            values = _sample(known[:, arrangement.plane(c, k, channels)])
+            values = _sample(known[:, arrangement.plane(c, k)])
             gains = {p: _information(values, levels_of, levels) for p, levels_of in quantised.items()}
             reference[c] = max(gains, key=gains.__getitem__)
             chosen[c] = thresholds[int(reference[c])]
@@ -119,7 +119,7 @@ def _neighbour_thresholds(known: np.ndarray, arrangement: Arrangement, levels: i
     rows = []
     for where in _channels(arrangement):
         where = where[arrangement.kind[where] != NO_NEIGHBOURS]
-        sums = known[:, arrangement.around[where]].sum(axis=2)
+        sums = known[:, arrangement.around[:, where]].sum(axis=1)
         rows.append(_quantiles(sums, levels) if sums.size else np.full(levels - 1, np.iinfo(np.int16).max, np.int16))
     return np.stack(rows)
 

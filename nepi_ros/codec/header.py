@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The identifying fields of an epitome message, and the checks a receiver makes before it decodes."""
 
+import struct
+import zlib
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
-from nepi_ros.codec.packing import checksum
 from nepi_ros.errors import CodecError
 
 if TYPE_CHECKING:
     from nepi_ros.bundle import Bundle
 
 MAX_SIDE = 16384
+_FIELDS = struct.Struct("<IQBHHBBBqIB")
 
 
 class ForeignBundleError(CodecError):
@@ -27,7 +29,7 @@ class UnavailableTaskError(CodecError):
 
 @dataclass(frozen=True)
 class EpitomeHeader:
-    """The fields of Epitome.msg that the checksum covers, by the same names and in the same order."""
+    """The fields of Epitome.msg that the checksum covers, by the same names and in the checksum's order."""
 
     sequence: int
     bundle_id: int
@@ -38,6 +40,8 @@ class EpitomeHeader:
     layer_count: int
     frame_layers: int
     handover_ns: int
+    result_bytes: int = 0
+    yields: int = 0
 
     @classmethod
     def from_message(cls, message: Any) -> "EpitomeHeader":
@@ -45,8 +49,15 @@ class EpitomeHeader:
         return cls(**{name: int(getattr(message, name)) for name in cls.__dataclass_fields__})
 
     def checksum(self, data: bytes) -> int:
-        """The checksum that belongs into a message with these fields and `data`."""
-        return checksum(*astuple(self), data)
+        """The CRC-32 that a message with these fields and `data` carries, as Epitome.msg says.
+
+        Raises CodecError for a field out of range.
+        """
+        try:
+            fields = _FIELDS.pack(*astuple(self))
+        except struct.error as error:
+            raise CodecError(f"an epitome's field is out of range: {error}") from error
+        return zlib.crc32(data, zlib.crc32(fields))
 
     def validate_against(self, bundle: "Bundle", data: bytes, received_checksum: int) -> None:
         """Raise unless a receiver with `bundle` can go on to unpack and decode `data`.

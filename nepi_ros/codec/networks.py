@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bundle at work: frames to streams, streams to images, images to the target networks' outputs."""
+"""A bundle at work: frames to segments, segments to images, images to the target networks' outputs."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nepi_ros.codec.packing import packed_size
+from nepi_ros.codec.entropy import CodedLatent, Segment
 from nepi_ros.codec.sessions import Network
 from nepi_ros.errors import ConfigError
 
@@ -17,14 +18,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EncodedFrame:
-    """One frame's layers, most important first."""
+    """One frame's first `layers` layers, most important first, ready to be cut and written."""
 
-    streams: list[bytes]
+    latent: CodedLatent
+    layers: int
 
-    @property
-    def size(self) -> int:
-        """Bytes of the layers when packed."""
-        return packed_size(self.streams)
+    def sizes_about(self, room: int) -> list[list[int]]:
+        """What the model says `segments` makes of the first 1, 2, ... layers: bytes of each, true to a byte or two."""
+        bits, first, before, found = self.latent.bits.tolist(), 0, [], []
+        for count in range(1, self.layers + 1):
+            if bits[count] - bits[first] > 8 * room and count - first > 1:
+                before, first = found[-1], count - 1
+            found.append([*before, math.ceil((bits[count] - bits[first]) / 8)])
+        return found
+
+    def segment(self, first: int = 0, count: int | None = None) -> Segment:
+        """Layers first to first + count - 1 (all from `first` on by default) in one stream."""
+        return self.latent.segment(first, self.layers - first if count is None else count)
+
+    def segments(self, count: int, room: int) -> list[Segment]:
+        """The first `count` layers in segments of at most `room` bytes.
+
+        A layer longer than `room` on its own gets a segment to itself: layers are the smallest unit that decodes, so
+        the network must fragment it.
+        """
+        parts: list[Segment] = []
+        while not parts or parts[-1].stop < count:
+            parts.append(self._longest(parts[-1].stop if parts else 0, count, room))
+        return parts
+
+    def _longest(self, first: int, stop: int, room: int) -> Segment:
+        """As many layers from `first` on, and before `stop`, as fit `room`; at least one."""
+        count = self._fitting(first, stop, room)
+        segment = self.latent.segment(first, count)
+        while len(segment.stream) > room and count > 1:
+            count -= 1
+            segment = self.latent.segment(first, count)
+        return segment
+
+    def _fitting(self, first: int, stop: int, room: int) -> int:
+        """How many layers from `first` on, and before `stop`, fit `room` as the model has it; at least one."""
+        sizes = self.latent.bits[first + 1 : stop + 1] - self.latent.bits[first]
+        return max(int(np.searchsorted(sizes, 8 * room, side="right")), 1)
 
 
 class Encoder:
@@ -45,7 +80,10 @@ class Encoder:
 
     def encode(self, rgb: np.ndarray, layers: int | None = None) -> EncodedFrame:
         """The first `layers` layers (all by default) of an RGB image uint8 [H, W, 3] at the bundle's input size."""
-        return EncodedFrame(self.coder.encode(self.latents(rgb[None])[0], layers))
+        count = self.coder.layers if layers is None else layers
+        if not 1 <= count <= self.coder.layers:
+            raise ValueError(f"{count} layers asked of {self.coder.layers}")
+        return EncodedFrame(self.coder.code(self.latents(rgb[None])[0]), count)
 
 
 class Decoder:
@@ -66,12 +104,12 @@ class Decoder:
         """Images float32 [N, 3, H, W], about 0 to 1, of flat latents int8 [N, T]."""
         return self._network.run(np.ascontiguousarray(latents))
 
-    def decode(self, frames: Sequence[Sequence[bytes]]) -> np.ndarray:
-        """Images float32 [N, 3, H, W] of N frames' streams (any prefix each).
+    def decode(self, frames: Sequence[Sequence[Segment]]) -> np.ndarray:
+        """Images float32 [N, 3, H, W] of N frames' segments (any prefix each).
 
         Raises CodecError when one is damaged; to lose that frame alone, decode with `coder` and call `images`.
         """
-        return self.images(np.stack([self.coder.decode(streams) for streams in frames]))
+        return self.images(np.stack([self.coder.decode(segments) for segments in frames]))
 
 
 class TargetNetworks:

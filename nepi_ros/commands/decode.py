@@ -12,6 +12,7 @@ import numpy as np
 from nepi_ros.bundle import Bundle, resolve_bundle
 from nepi_ros.codec import Decoder, TargetNetworks
 from nepi_ros.epitome_file import EpitomeFile
+from nepi_ros.errors import ConfigError
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.tasks import REGISTRY, TASKS
 from nepi_ros.tasks.classification import ranked
@@ -31,12 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Decode each file; writes NAME.TASK.png and prints the class."""
     bundle = Bundle.load(resolve_bundle(arguments.bundle))
+    if arguments.layers is not None and arguments.layers < 1:
+        raise ConfigError(f"--layers {arguments.layers}: at least one layer is needed")
     decoder, targets = Decoder(bundle), TargetNetworks(bundle, arguments.tasks or bundle.tasks)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for path in arguments.epitomes:
         epitome = EpitomeFile.read(path)
         epitome.check_bundle(bundle, path)
-        image = decoder.decode([epitome.streams[: arguments.layers]])
+        latent = decoder.coder.decode([epitome.segment])
+        image = decoder.images(decoder.coder.prefix(latent, arguments.layers)[None])
         letterbox = Letterbox((epitome.width, epitome.height), bundle.input_size)
         _write(arguments.out / path.stem, "decoded", letterbox.crop(_picture(image[0])))
         for task, output in targets.run(image).items():

@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
         target = arguments.out / f"{image.stem}{SUFFIX}"
         epitome = _encode(image, bundle, encoder, arguments.layers)
         size = epitome.write(target)
-        print(f"{target}  {len(epitome.streams)} layers, {size} bytes; {image.name} has {image.stat().st_size}")
+        print(f"{target}  {epitome.layers} layers, {size} bytes; {image.name} has {image.stat().st_size}")
     return 0
 
 
@@ -45,4 +45,4 @@ def _encode(path: Path, bundle: Bundle, encoder: Encoder, layers: int | None) ->
     height, width = pixels.shape[:2]
     letterbox = Letterbox((width, height), bundle.input_size)
     frame = encoder.encode(letterbox.apply(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)), layers)
-    return EpitomeFile(bundle.id, width, height, tuple(frame.streams))
+    return EpitomeFile(bundle.id, width, height, frame.layers, frame.segment().stream)

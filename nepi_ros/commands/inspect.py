@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from nepi_ros.bundle import Bundle, resolve_bundle
-from nepi_ros.codec import LayerShape, packed_size
+from nepi_ros.codec import LayerShape
 from nepi_ros.epitome_file import SUFFIX, EpitomeFile
 
 
@@ -25,12 +25,11 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def describe_epitome(path: Path) -> str:
-    """Size and layers of an epitome file."""
+    """Size and number of layers of an epitome file."""
     epitome = EpitomeFile.read(path)
-    sizes = " + ".join(str(packed_size([stream])) for stream in epitome.streams)
     return (
         f"epitome of a {epitome.width} x {epitome.height} image, made with bundle {epitome.bundle_id:016x}\n"
-        f"{len(epitome.streams)} layers, {packed_size(epitome.streams)} bytes = {sizes}"
+        f"{epitome.layers} layers, {len(epitome.stream)} bytes"
     )
 
 

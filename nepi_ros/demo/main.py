@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from nepi_ros.bundle import Bundle, resolve_bundle
+from nepi_ros.datasets import FrameSet
 from nepi_ros.demo import system as names
 from nepi_ros.demo.ending import Ending
 from nepi_ros.demo.evaluate import evaluate
 from nepi_ros.demo.frames import identify, open_frames, render_patrol
+from nepi_ros.demo.links import DemoLink, made, recorded
 from nepi_ros.demo.observer import assemble
-from nepi_ros.demo.play import Plan, play
+from nepi_ros.demo.play import Plan, one_machine, play
 from nepi_ros.demo.report import Run, write_report
 from nepi_ros.demo.system import System, config_file
 from nepi_ros.errors import ConfigError, NepiError
-from nepi_ros.link.trace import Trace
 from nepi_ros.link.wire import wire_bytes
 from nepi_ros.tasks import TASKS, task_mask, task_names
 
@@ -40,9 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tasks", type=_tasks, metavar="A,B", help=f"some of {','.join(TASKS)} (default: all that the bundle has)")
     add("--rate", type=_positive(float), metavar="HZ", help="frames per second")
     add("--deadline-ms", type=_positive(float), metavar="MS", help="from an image's capture to its results")
-    add("--capacity-kbps", type=_positive(float), metavar="KBPS", help="capacity of the link, each way")
-    add("--trace", type=Path, metavar="FILE", help="Mahimahi trace as the link; NAME.up goes with NAME.down")
-    add("--seed", type=int, default=0, help="which building the patrol walks through (default %(default)s)")
+    link = parser.add_mutually_exclusive_group()
+    steady = "constant capacity of the link, each way (default: a link that swings and fails as cellular ones do)"
+    link.add_argument("--capacity-kbps", type=_positive(float), metavar="KBPS", help=steady)
+    recording = "Mahimahi trace as the link; NAME.up goes with NAME.down"
+    link.add_argument("--trace", type=Path, metavar="FILE", help=recording)
+    add("--seed", type=_natural, default=0, help="which building, and which link (default %(default)s)")
     add("--out", type=Path, default=Path("out/demo"), metavar="FOLDER", help="for the report (default %(default)s)")
 
 
@@ -61,19 +65,18 @@ def _run(arguments: argparse.Namespace, ending: Ending) -> int:
     system = System.load(config_file("demo.yaml"))
     bundle = Bundle.load(resolve_bundle(arguments.bundle or system.value(names.ENCODER, "bundle")))
     tasks = _tasks_of(bundle, arguments.tasks)
-    for trace in filter(None, _traces(arguments.trace)):
-        Trace.load(trace)
     rate_hz = arguments.rate or system.value(names.CAMERA, "rate_hz")
+    link = _link(arguments, arguments.frames / rate_hz)
     if arguments.frames_dir is None:
         folder = arguments.out / "patrol"
         frame_set = render_patrol(folder, arguments.frames, rate_hz, arguments.seed)
     else:
         frame_set = open_frames(arguments.frames_dir, arguments.frames)
-    system = system.with_overrides(_overrides(arguments, bundle, tasks, frame_set.folder, len(frame_set)))
+    system = system.with_overrides(_overrides(arguments, bundle, tasks, link, frame_set))
     deadline_ms = system.value(names.ENCODER, "deadline_ms")
     print(f"bundle {bundle.name}, {len(frame_set)} frames of {frame_set.folder}: starting the nodes", flush=True)
     plan = Plan(len(frame_set), tasks, rate_hz, deadline_ms)
-    played = play(system, plan, arguments.out / "logs", ending.check)
+    played = play(system, plan, one_machine(tasks), arguments.out / "logs", ending.check)
     records = assemble(played.log, identify(frame_set.paths), wire_bytes)
     quality = evaluate(records, frame_set, bundle, tasks)
     summary = write_report(arguments.out, Run(system, bundle, frame_set, plan, played, records, quality, began))
@@ -90,34 +93,31 @@ def _tasks_of(bundle: Bundle, wanted: tuple[str, ...] | None) -> tuple[str, ...]
 
 
 def _overrides(
-    arguments: argparse.Namespace, bundle: Bundle, tasks: tuple[str, ...], folder: Path, count: int
+    arguments: argparse.Namespace, bundle: Bundle, tasks: tuple[str, ...], link: DemoLink, frame_set: FrameSet
 ) -> Mapping[str, Mapping[str, Any]]:
     """What differs from the parameter file, by node; None leaves a value as it is."""
-    path, deadline, capacity = str(bundle.path.resolve()), arguments.deadline_ms, arguments.capacity_kbps
-    up, down = _traces(arguments.trace)
+    path, deadline = str(bundle.path.resolve()), arguments.deadline_ms
     return {
         names.CAMERA: {
-            "source": str(folder.resolve()),
+            "source": str(frame_set.folder.resolve()),
             "rate_hz": arguments.rate,
             "loop": False,
-            "frames": count,
+            "frames": len(frame_set),
             "subscribers": 2,  # encoder_node and, once everything is ready, the observer
         },
-        names.ENCODER: {"bundle": path, "tasks": list(tasks), "deadline_ms": deadline, "capacity_kbps": capacity},
+        names.ENCODER: {"bundle": path, "tasks": list(tasks), "deadline_ms": deadline},
         names.EDGE_NODE: {"bundle": path},
         names.RESULT: {"deadline_ms": deadline},
-        names.LINK: {"up_kbps": capacity, "down_kbps": capacity, "up_trace": up, "down_trace": down},
+        names.LINK: link.overrides,
     }
 
 
-def _traces(trace: Path | None) -> tuple[str | None, str | None]:
-    """Traces for the ways up and down: recorded pairs are called NAME.up and NAME.down, another serves for both."""
-    if trace is None:
-        return None, None
-    trace = trace.resolve()
-    if trace.suffix in (".up", ".down"):
-        return str(trace.with_suffix(".up")), str(trace.with_suffix(".down"))
-    return str(trace), str(trace)
+def _link(arguments: argparse.Namespace, seconds: float) -> DemoLink:
+    if arguments.trace is not None:
+        return recorded(arguments.trace)
+    if arguments.capacity_kbps is not None:
+        return DemoLink(kbps=arguments.capacity_kbps)
+    return made(arguments.out, seconds, arguments.seed)
 
 
 def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
@@ -129,6 +129,16 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 
     parse.__name__ = "number above zero"
     return parse
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
+_natural.__name__ = "whole number, 0 or more"
 
 
 def _tasks(text: str) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
-from nepi_ros.demo.record import FrameRecord, Result
-from nepi_ros.msg import Classification, Epitome
+from nepi_ros.demo.record import FrameRecord, Result, Status
+from nepi_ros.msg import Classification, EncoderStatus, Epitome
 
 # Deep enough that nothing is lost while this process is busy elsewhere: this is a recorder, not a robot.
 _WATCHING = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=64, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -39,7 +39,8 @@ class Log:
     """
 
     images: dict[int, int] = field(default_factory=dict)
-    epitomes: list[bytes] = field(default_factory=list)
+    epitomes: list[tuple[int, bytes]] = field(default_factory=list)
+    statuses: list[tuple[int, bytes]] = field(default_factory=list)
     results: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
 
     def results_of(self, tasks: Iterable[str]) -> dict[int, set[str]]:
@@ -52,18 +53,19 @@ class Log:
 
 
 class Observer(Node):
-    """Subscribes to images, epitomes and results of one robot; all times are the robot's, whose machine this is."""
+    """Subscribes to images, epitomes, status and results of one robot; all times are of its clock, which is ours."""
 
     def __init__(self, robot: str, tasks: tuple[str, ...], context: Context) -> None:
         super().__init__("observer", namespace="nepi_demo", context=context, enable_rosout=False)
         self.log = Log(results={task: [] for task in tasks})
         self._lock = threading.Lock()
         self._robot = robot
-        self._watch(Epitome, f"{robot}/epitome", self._on_epitome)
+        self._watch(Epitome, f"{robot}/epitome", self._recorder(self.log.epitomes))
+        self._watch(EncoderStatus, f"{robot}/encoder_node/status", self._recorder(self.log.statuses))
         for task in tasks:
             kind, topics = RESULT_TOPICS[task]
             for topic in topics:
-                self._watch(kind, f"{robot}/{topic}", self._recorder(task))
+                self._watch(kind, f"{robot}/{topic}", self._recorder(self.log.results[task]))
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self)
         self._thread = threading.Thread(target=self._spin, name="observer", daemon=True)
@@ -102,14 +104,10 @@ class Observer(Node):
         with self._lock:
             self.log.images[stamp_of(data)] = fingerprint(deserialize_message(data, Image).data)
 
-    def _on_epitome(self, data: bytes, _info: Mapping) -> None:
-        with self._lock:
-            self.log.epitomes.append(data)
-
-    def _recorder(self, task: str) -> Callable[[bytes, Mapping], None]:
+    def _recorder(self, arrivals: list[tuple[int, bytes]]) -> Callable[[bytes, Mapping], None]:
         def record(data: bytes, info: Mapping) -> None:
             with self._lock:
-                self.log.results[task].append((info["received_timestamp"], data))
+                arrivals.append((info["received_timestamp"], data))
 
         return record
 
@@ -137,8 +135,9 @@ def assemble(log: Log, indices: Mapping[int, int], wire_bytes: Callable[[int], i
     serialised bytes. Images and epitomes both make a frame known, so one missed by the recorder is not lost.
     """
     frames = {stamp: FrameRecord(stamp, indices.get(mark)) for stamp, mark in log.images.items()}
-    for data in log.epitomes:
+    for received_ns, data in log.epitomes:
         frame = frames.setdefault(stamp_of(data), FrameRecord(stamp_of(data)))
+        frame.sent_ns = frame.sent_ns or received_ns
         frame.epitome_bytes += len(data)
         frame.wire_bytes += wire_bytes(len(data))
         frame.layers = deserialize_message(data, Epitome).frame_layers
@@ -151,6 +150,16 @@ def assemble(log: Log, indices: Mapping[int, int], wire_bytes: Callable[[int], i
     ordered = [frames[stamp] for stamp in sorted(frames)]
     _fill_gaps(ordered)
     return ordered
+
+
+def statuses(log: Log) -> list[Status]:
+    """What encoder_node said of itself, in the order in which it came."""
+    found = []
+    for received_ns, data in log.statuses:
+        said = deserialize_message(data, EncoderStatus)
+        rates = said.capacity_kbps, said.capacity_low_kbps, said.capacity_high_kbps
+        found.append(Status(received_ns, *rates, said.budget_bytes))
+    return found
 
 
 def _content(task: str, data: bytes) -> Result:

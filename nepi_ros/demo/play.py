@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import rclpy
@@ -18,7 +18,7 @@ from nepi_ros.demo import system as names
 from nepi_ros.demo.domain import environment, isolated_domain
 from nepi_ros.demo.observer import Log, Observer
 from nepi_ros.demo.processes import Supervisor, Usage, single_threaded
-from nepi_ros.demo.readiness import Readiness
+from nepi_ros.demo.readiness import Readiness, Topic
 from nepi_ros.demo.system import System
 from nepi_ros.errors import NepiError
 from nepi_ros.progress import progress_bar
@@ -68,17 +68,35 @@ class Plan:
         return _LINGER_S + 2 * self.deadline_ms / 1e3
 
 
-def play(system: System, plan: Plan, logs: Path, check: Callable[[], None]) -> Played:
+@dataclass(frozen=True)
+class Stage:
+    """What is started, and what is waited for. nodes: full names, the camera's among them. lifecycle: those that must
+    be active. topics: what must be connected. ready: called then, just before the camera begins. variables: what the
+    environment has besides a ROS domain of its own."""
+
+    nodes: tuple[str, ...]
+    lifecycle: tuple[str, ...]
+    topics: Sequence[Topic]
+    ready: Callable[[], None] = lambda: None
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def one_machine(tasks: tuple[str, ...]) -> Stage:
+    """Robot, link and edge side by side."""
+    return Stage((*names.LIFECYCLE, names.LINK, names.CAMERA), names.LIFECYCLE, names.radio_topics(tasks))
+
+
+def play(system: System, plan: Plan, stage: Stage, logs: Path, check: Callable[[], None]) -> Played:
     """Start the nodes in a ROS domain of their own, wait for them, play the frames, stop everything. `check`, which
     may raise, is called all the while.
 
     Raises NodeDiedError, NotReadyError or StalledError.
     """
     started = time.monotonic()
-    with isolated_domain() as variables, environment(variables):
+    with isolated_domain() as domain, environment({**domain, **stage.variables}):
         child_environment = {**single_threaded(os.environ), "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"}
         with Supervisor(logs, child_environment) as nodes, _ros() as context:
-            for node in (*names.LIFECYCLE, names.LINK, names.CAMERA):
+            for node in stage.nodes:
                 nodes.start(system.spec(node, may_finish=node == names.CAMERA))
 
             def check_all() -> None:
@@ -86,7 +104,8 @@ def play(system: System, plan: Plan, logs: Path, check: Callable[[], None]) -> P
                 nodes.check()
 
             with Observer(names.ROBOT, plan.tasks, context) as observer:
-                Readiness(observer, names.LIFECYCLE, names.radio_topics(plan.tasks)).wait(_READY_S, check_all)
+                Readiness(observer, stage.lifecycle, stage.topics).wait(_READY_S, check_all)
+                stage.ready()
                 ready, before = time.monotonic(), nodes.usage()
                 observer.watch_images()
                 _watch(observer, nodes, plan, check_all)

@@ -41,7 +41,7 @@ class Readiness:
         self._states = dict.fromkeys(lifecycle, "not there yet")
         self._asked: dict[str, tuple[Future | None, float]] = {}
         self._refusals: dict[str, str] = {}
-        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 16)
+        self._diagnostics = node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 16)
 
     def wait(self, timeout_s: float, check: Callable[[], None]) -> None:
         """Return when everything is ready; call `check` meanwhile, which may raise.
@@ -56,6 +56,8 @@ class Readiness:
             if time.monotonic() > end:
                 raise NotReadyError(f"not ready after {timeout_s:g} s: {'; '.join(missing)}")
             time.sleep(_POLL_S)
+        # Where nodes speak over a radio this would go on costing.
+        self._node.destroy_subscription(self._diagnostics)
 
     def missing(self) -> list[str]:
         """What is not ready yet, in words."""

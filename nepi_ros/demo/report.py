@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves behind: a table on the terminal, summary.json, frames.csv, overlay.png and overlay.mp4."""
+"""What a run leaves behind: a table on the terminal, summary.json, frames.csv, link.png, overlay.png and
+overlay.mp4."""
 
 from __future__ import annotations
 
@@ -18,6 +19,9 @@ from nepi_ros.bundle import Bundle
 from nepi_ros.datasets import FrameSet
 from nepi_ros.demo import system as names
 from nepi_ros.demo.film import write_film
+from nepi_ros.demo.link_picture import LinkRun, write_link_picture
+from nepi_ros.demo.links import carried
+from nepi_ros.demo.observer import statuses
 from nepi_ros.demo.pictures import choose, legend_for, write_overlay
 from nepi_ros.demo.play import Plan, Played
 from nepi_ros.demo.record import FrameRecord
@@ -49,8 +53,10 @@ def write_report(out: Path, run: Run) -> Mapping[str, Any]:
     summary.update(_circumstances(run))
     write_atomic(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     write_frames(out / "frames.csv", run)
+    if run.records:
+        write_link_picture(out / "link.png", _link_run(run, summary))
     print(table(summary))
-    print(f"\nin {out}: summary.json, frames.csv, overlay.png, overlay.mp4, logs/")
+    print(f"\nin {out}: summary.json, frames.csv, link.png, overlay.png, overlay.mp4, logs/")
     return summary
 
 
@@ -76,6 +82,12 @@ def write_frames(path: Path, run: Run) -> None:
         for r in run.records:
             times = [f"{r.latency_ms[t]:.2f}" if t in r.latency_ms else "" for t in run.plan.tasks]
             lines.writerow([r.stamp_ns, r.index, r.layers, r.epitome_bytes, r.wire_bytes, *times])
+
+
+def _link_run(run: Run, summary: Mapping[str, Any]) -> LinkRun:
+    told = statuses(run.played.log)
+    rates = carried(_link(run.system))
+    return LinkRun(_title(run, summary), run.plan.tasks, run.plan.deadline_ms, run.records, told, rates)
 
 
 def _rgb(run: Run, record: FrameRecord) -> np.ndarray:

@@ -22,7 +22,7 @@ CAMERA, ENCODER, RESULT = (f"{ROBOT}/{name}" for name in ("image_source_node", "
 EDGE_NODE, LINK = f"{EDGE}/edge_node", "/link_emulator_node"
 LIFECYCLE = (ENCODER, EDGE_NODE, RESULT)
 
-_RADIO = {
+RADIO = {
     "segmentation": "segmentation/compressed",
     "depth": "depth/compressedDepth",
     "classification": "classification",
@@ -73,8 +73,8 @@ class System:
 
 def radio_topics(tasks: tuple[str, ...]) -> list[Topic]:
     """What must be connected before the first frame is worth sending."""
-    results = [_RADIO[task] for task in tasks]
-    watched = [Topic(f"{ROBOT}/{task}") for task in tasks if _RADIO[task] != task]
+    results = [RADIO[task] for task in tasks]
+    watched = [Topic(f"{ROBOT}/{task}") for task in tasks if RADIO[task] != task]
     return [
         # The camera begins when the observer subscribes too.
         Topic(f"{ROBOT}/image"),

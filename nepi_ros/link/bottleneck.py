@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -74,7 +75,7 @@ class Bottleneck(Generic[Item]):
         self._queued = 0
         self._flying: deque[tuple[float, Item]] = deque()
 
-    def send(self, now: float, sizes: list[int] | tuple[int, ...], item: Item) -> bool:
+    def send(self, now: float, sizes: Sequence[int], item: Item) -> bool:
         """Hand over a message in packets of so many bytes; False when it is known already that it will not arrive.
 
         Packets that fit the queue take their share of the link even so.

@@ -4,10 +4,11 @@
 A rule is told what happens and when, and is asked for a budget; times are seconds on one monotonic clock of the
 robot's. All it knows are its own frames and the edge's reports of them. A budget is the least of:
 
-- chance: as many bytes as leave the frame `target_hit_rate` of the chance that its smallest prefix has. Where the
-  smallest is nearly always in time that is the hit rate; where the link itself fails (outages, bursts of other
-  traffic), no size saves the frame. Of the risk, half may be spent on the way back, the rest on the way there. What
-  is asked of the forecast is adapted to the misses that follow (nepi_ros.link.conformal).
+- chance: as many bytes as leave the frame `target_hit_rate` of the chance that its most promising prefix has, which
+  is the one of the most worth times its chance. Where that is nearly always in time, this is the hit rate; where the
+  link itself fails (outages, bursts of other traffic), no size saves the frame. Of the risk, half may be spent on the
+  way back, the rest on the way there. What is asked of the forecast is adapted to the misses that follow
+  (nepi_ros.link.conformal).
 - load: a share of what the link carries between two frames, so that frames do not queue behind each other when it
   slows down faster than it is measured.
 - growth: twice what has been seen to arrive. A longer prefix of the same frame is how the link is probed.
@@ -22,10 +23,23 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from nepi_ros.link.budget import Budget, FrameReport, LinkState
+import numpy as np
+
+from nepi_ros.link.budget import (
+    ALIVE,
+    DEAD,
+    TOO_LARGE,
+    TOO_LATE,
+    UNKNOWN,
+    WAITING,
+    Budget,
+    Choices,
+    FrameReport,
+    LinkState,
+)
 from nepi_ros.link.conformal import AdaptiveRisk
 from nepi_ros.link.flight import Flight, Sent
-from nepi_ros.link.forecast import Forecast, Sample
+from nepi_ros.link.forecast import Forecast, Sample, View
 from nepi_ros.link.returns import SMALLEST
 from nepi_ros.link.smoothing import SmoothedTime
 
@@ -49,7 +63,7 @@ _GAIN = 1 / 32
 
 
 class Rule(Protocol):
-    """What sizes frames: BudgetRule for a link of given capacity, LinkControl for one that is measured."""
+    """What sizes frames: LinkControl, and what it is compared with (nepi_ros.bench.link.rules)."""
 
     def encoded(self, seconds: float) -> None: ...
 
@@ -57,7 +71,7 @@ class Rule(Protocol):
 
     def reported(self, now: float, report: FrameReport) -> bool: ...
 
-    def budget(self, now: float, age_s: float, least_bytes: int = 1) -> Budget: ...
+    def budget(self, now: float, age_s: float, least_bytes: int = 1, choices: Choices | None = None) -> Budget: ...
 
     def state(self, now: float) -> LinkState: ...
 
@@ -122,7 +136,11 @@ class LinkControl:
         self._last_sent = now
 
     def reported(self, now: float, report: FrameReport) -> bool:
-        """Take in a report that arrives at `now`; False when it is ignored, as BudgetRule.reported does."""
+        """Take in a report that arrives at `now`; False when it is ignored.
+
+        Ignored is what this rule did not send (another robot's echo, a report from before a restart, a second one for
+        the same frame) and what cannot be (an edge busy for longer than the frame was away).
+        """
         self._watch(now)
         sent = self._flight.get(report.sequence)
         if sent is None or abs(sent.at - report.handover_s) > _ECHO_TOLERANCE_S:
@@ -131,6 +149,7 @@ class LinkControl:
         if not 0.0 <= report.processing_s <= away <= _LONGEST_S:
             return False
         lost = self._flight.land(report.sequence)
+        self._last_report = now
         self._edge.add(report.processing_s)
         self._round_trip.add(away - report.processing_s)
         self._count(now, sent, len(lost), report.result_bytes)
@@ -138,11 +157,11 @@ class LinkControl:
         self._forecast.add(Sample(now, away, sent.wire_bytes, costs[0], report.result_bytes, costs[1]))
         return True
 
-    def budget(self, now: float, age_s: float, least_bytes: int = 1) -> Budget:
+    def budget(self, now: float, age_s: float, least_bytes: int = 1, choices: Choices | None = None) -> Budget:
         """What a frame that is handed over now may spend.
 
         `age_s`: since the image's stamp; what cannot be (a stamp of another clock) counts as 0. `least_bytes`: what
-        the smallest useful epitome of this frame costs.
+        the smallest epitome of this frame costs. `choices`: all that it can cost; without, only being in time counts.
         """
         self._watch(now)
         left = self._settings.deadline_s - (age_s if 0.0 <= age_s <= _PLAUSIBLE_S else 0.0)
@@ -151,7 +170,7 @@ class LinkControl:
         self._asked_at = now
         least = max(least_bytes, self._settings.min_bytes)
         self._asked = (now + left, least_bytes)
-        return self._decide(now, left, least, least_bytes)
+        return self._decide(now, left, least, least_bytes, choices)
 
     def state(self, now: float) -> LinkState:
         """What is known at `now`."""
@@ -162,41 +181,53 @@ class LinkControl:
             low = mean = high = override
         return LinkState(
             mean, self._round_trip.mean, self._edge.mean, self._encode.mean, self._flight.bytes(), low, high,
-            self._hits, self._loss,
+            self._hits, self._loss, self._link(now),
         )  # fmt: skip
 
-    def _decide(self, now: float, left: float, least: int, probe: int) -> Budget:
+    def _link(self, now: float) -> str:
+        oldest = self._flight.oldest()
+        if oldest is not None and now > oldest.due and now - self._last_report > self._settings.deadline_s:
+            return DEAD
+        return UNKNOWN if self._last_report == -math.inf else ALIVE
+
+    def _decide(
+        self, now: float, left: float, least: int, probe: int, choices: Choices | None = None
+    ) -> Budget:
         if self._settings.max_bytes < least:
-            return Budget(0, f"at most {self._settings.max_bytes} bytes are allowed, {least} are needed")
+            reason = f"at most {self._settings.max_bytes} bytes are allowed, {least} are needed"
+            return Budget(0, reason, cause=TOO_LARGE)
         waiting = now - self._last_sent
         if not len(self._forecast):
             busy = len(self._flight) and waiting < PROBE_PERIOD_S / 2
-            return Budget(0, "the edge has not reported yet") if busy else Budget(least, result_bytes=SMALLEST)
+            if busy:
+                return Budget(0, "the edge has not reported yet", cause=WAITING)
+            return Budget(least, result_bytes=SMALLEST)
         if len(self._flight) >= WINDOW:
             if waiting < PROBE_PERIOD_S:
-                return Budget(0, f"{len(self._flight)} frames are on their way without a report")
+                return Budget(0, f"{len(self._flight)} frames are on their way without a report", cause=WAITING)
             return Budget(probe, result_bytes=SMALLEST)
         if self._forecast.shortest_s > left and waiting < PROBE_PERIOD_S:
-            return Budget(0, self._why(left))
-        return self._sized(now, left, least)
+            return Budget(0, self._why(left), cause=TOO_LATE)
+        return self._sized(now, left, least, choices)
 
-    def _sized(self, now: float, left: float, least: int) -> Budget:
+    def _sized(self, now: float, left: float, least: int, choices: Choices | None) -> Budget:
         """The largest size of which nothing speaks against; the smallest when the link stands still."""
-        oldest = self._flight.oldest_at()
-        elapsed = 0.0 if oldest is None else now - oldest
+        oldest = self._flight.oldest()
+        elapsed = 0.0 if oldest is None else now - oldest.at
         override = self._settings.capacity_override_kbps
         view = self._forecast.view(elapsed, 0.008 / override if override > 0.0 else math.nan)
         down_least, down_most = self._forecast.down_range
-        chance = 0.0 if view is None or view.share < STALLED else view.chance(left, least, down_least)
-        if chance <= 0.0:
+        if view is None or view.share < STALLED or view.chance(left, least, down_least) <= 0.0:
             return Budget(least, result_bytes=SMALLEST)
         risk, share = self._risk.value, LOAD * self._period.mean
-        granted = min(view.most_down(left, least, (1 - risk / 2) * chance), share / view.mean_down_cost)
-        granted = min(max(granted, down_least), GROWTH * down_most)
-        up = view.most_up(left, min(granted, down_most), (1 - risk) * chance)
         growth = GROWTH if self._settings.probe else CAUTIOUS_GROWTH
-        up = min(up, share / view.mean_up_cost, growth * max(self._forecast.most_up, least))
-        up = int(min(max(up, least), self._settings.max_bytes))
+        most = min(share / view.mean_up_cost, growth * max(self._forecast.most_up, least), self._settings.max_bytes)
+        base = max(least, _most_promising(view, left, down_least, most, choices))
+        chance = view.chance(left, base, down_least)
+        granted = min(view.most_down(left, base, (1 - risk / 2) * chance), share / view.mean_down_cost)
+        granted = min(max(granted, down_least), GROWTH * down_most)
+        up = int(max(min(view.most_up(left, min(granted, down_most), (1 - risk) * chance), most), base))
+        self._asked = (self._asked[0], base)
         return Budget(up, result_bytes=max(SMALLEST, int(granted)), repeat=self._loss > LOSS)
 
     def _why(self, left: float) -> str:
@@ -231,9 +262,20 @@ class LinkControl:
     def _forget(self) -> None:
         self._edge, self._round_trip, self._period = SmoothedTime(), SmoothedTime(), SmoothedTime()
         self._forecast, self._flight = Forecast(), Flight()
-        self._now = self._last_sent = self._asked_at = self._larger_at = -math.inf
+        self._now = self._last_sent = self._last_report = self._asked_at = self._larger_at = -math.inf
         self._asked = (math.inf, 0)
         self._hits, self._loss = 1.0, 0.0
+
+
+def _most_promising(view: View, within_s: float, down: float, most: float, choices: Choices | None) -> int:
+    """The size of the most worth times its chance, of those up to `most` bytes; 0 when there is none."""
+    if choices is None:
+        return 0
+    allowed = choices.sizes <= most
+    if not allowed.any():
+        return 0
+    expected = view.chances(within_s, choices.sizes, down) * choices.worth
+    return int(choices.sizes[np.argmax(np.where(allowed, expected, -1.0))])
 
 
 def _up_cost(sent: Sent, report: FrameReport, away: float) -> float:

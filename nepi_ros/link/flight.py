@@ -57,9 +57,9 @@ class Flight:
             lost.append(sent)
         return lost
 
-    def oldest_at(self) -> float | None:
-        """When the frame in front was handed over."""
-        return next(iter(self._frames.values())).at if self._frames else None
+    def oldest(self) -> Sent | None:
+        """The frame in front."""
+        return next(iter(self._frames.values()), None)
 
     def bytes(self) -> int:
         """Bytes on the wire of all frames on their way."""

@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 
 _OUTLIER = 3.0
+_DOUBT = 100.0  # bytes; sizes that differ by less say little, and unless they say otherwise bytes are free
 _FREE = 1e-9  # seconds per byte; nothing is faster than 8 Gbit/s
 
 
@@ -91,16 +92,15 @@ class Forecast:
     def capacity(self) -> tuple[float, float, float]:
         """What the link carries towards the edge in kbit/s: a tenth of the samples saw less, the mean, a tenth more.
 
-        NaN as long as all samples are application-limited.
+        NaN as long as all samples are application-limited, or so small that their messages arrived at once.
         """
-        known = ~np.isnan(self._table[3, : len(self)])
+        known = self._table[3, : len(self)] > _FREE
         if not known.any():
             return math.nan, math.nan, math.nan
         view = self._whole().only(known)
-        costs = view.up_cost, np.maximum(view.up_cost, _FREE)
-        order = np.argsort(costs[1])
+        order = np.argsort(view.up_cost)
         places = np.searchsorted(np.cumsum(view.weight[order]) / view.share, (0.1, 0.9))
-        high, low = 0.008 / costs[1][order[np.minimum(places, len(order) - 1)]]
+        high, low = 0.008 / view.up_cost[order[np.minimum(places, len(order) - 1)]]
         return float(low), 0.008 / view.mean_up_cost, float(high)
 
     @property
@@ -161,6 +161,11 @@ class View:
         times = self.away + (up - self.up) * self.up_cost + (down - self.down) * self.down_cost
         return float(self.weight[times <= within_s].sum())
 
+    def chances(self, within_s: float, up: np.ndarray, down: float) -> np.ndarray:
+        """`chance` for each of several sizes: float [sizes]."""
+        spare = within_s - self.away - (down - self.down) * self.down_cost
+        return self.weight @ ((up[None, :] - self.up[:, None]) * self.up_cost[:, None] <= spare[:, None])
+
     def most_up(self, within_s: float, down: float, share: float) -> float:
         """Most bytes that are there, and `down` bytes back, in time by samples of weight `share`; may be below 0."""
         spare = within_s - self.away - (down - self.down) * self.down_cost
@@ -194,10 +199,11 @@ def _filled(costs: np.ndarray, weight: np.ndarray, sizes: np.ndarray, away: np.n
 def _slope(weight: np.ndarray, sizes: np.ndarray, away: np.ndarray) -> float:
     """How much longer larger frames took, in seconds per byte, by weighted least squares.
 
-    A stall says nothing of sizes: times count up to so many times the shortest.
+    A stall says nothing of sizes: times count up to so many times the shortest. Where nearly all sizes are the same
+    the slope is drawn towards 0, or a few frames that were late would hold all later ones down.
     """
     times = np.minimum(away, _OUTLIER * away.min())
     share = weight / weight.sum()
     apart = sizes - share @ sizes
     spread = share @ (apart * apart)
-    return float(share @ (apart * times) / spread) if spread > 0.0 else 0.0
+    return float(share @ (apart * times) / (spread + _DOUBT**2))

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from nepi_ros.codec import Segment
+
 Header = TypeVar("Header")
 
 _SEQUENCES = 1 << 32
@@ -16,15 +18,14 @@ MISSED_MAX = 65535
 class Part(Generic[Header]):
     """One checked epitome message.
 
-    `header` is what the results need (opaque here), `streams` the layers from `first_layer` on,
-    `size` the serialised bytes, `arrival` seconds on the edge's monotonic clock.
+    `header` is what the results need (opaque here), `segment` its layers, `size` the serialised bytes,
+    `arrival` seconds on the edge's monotonic clock.
     """
 
     sequence: int
     handover_ns: int
-    first_layer: int
     frame_layers: int
-    streams: tuple[bytes, ...]
+    segment: Segment
     size: int
     arrival: float
     header: Header
@@ -46,7 +47,7 @@ class Frame(Generic[Header]):
     first_arrival: float
     last_arrival: float
     size: int = 0
-    layers: dict[int, bytes] = field(default_factory=dict)
+    segments: dict[int, Segment] = field(default_factory=dict)  # by first layer
     missed: int = 0
 
     @classmethod
@@ -58,10 +59,9 @@ class Frame(Generic[Header]):
 
     def add(self, part: Part[Header]) -> bool:
         """Take in a part; False when all of it was here already."""
-        new = {part.first_layer + k: stream for k, stream in enumerate(part.streams)}
-        if new.keys() <= self.layers.keys():
+        if part.segment.first in self.segments:
             return False
-        self.layers.update(new)
+        self.segments[part.segment.first] = part.segment
         self.last_arrival = part.arrival
         self.size += part.size
         return True
@@ -72,14 +72,20 @@ class Frame(Generic[Header]):
 
     @property
     def complete(self) -> bool:
-        return len(self.layers) >= self.frame_layers
+        return self.layers >= self.frame_layers
 
-    def prefix(self) -> list[bytes]:
-        """The longest run of streams from layer 0; empty when layer 0 is missing."""
-        streams = []
-        while len(streams) in self.layers:
-            streams.append(self.layers[len(streams)])
-        return streams
+    @property
+    def layers(self) -> int:
+        """Layers that can be decoded."""
+        prefix = self.prefix()
+        return prefix[-1].stop if prefix else 0
+
+    def prefix(self) -> list[Segment]:
+        """The longest run of segments from layer 0; empty when layer 0 is missing."""
+        run: list[Segment] = []
+        while (first := run[-1].stop if run else 0) in self.segments:
+            run.append(self.segments[first])
+        return run
 
 
 class Assembler(Generic[Header]):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries serialised messages over one direction of an emulated link, in real time."""
+"""Carries messages or packets over one direction of an emulated link, in real time."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -43,12 +43,16 @@ class Carrier(Generic[Item]):
 
     def send(self, serialised: int, item: Item) -> None:
         """Send an item whose message is so many serialised bytes."""
+        self.carry(packets(serialised), item)
+
+    def carry(self, sizes: Sequence[int], item: Item) -> None:
+        """Send an item in IP packets of so many bytes."""
         with self._changed:
             now = time.monotonic()
             if not self._begun:
                 self._link.change(now, self._schedule)
                 self._begun = True
-            self._link.send(now, packets(serialised), item)
+            self._link.send(now, sizes, item)
             self._changed.notify()
 
     def change(

@@ -165,35 +165,39 @@ class EdgeNode(ManagedNode):
     def _answer(self, frames: Sequence[tuple[str, Frame[FrameHeader]]]) -> None:
         begun = time.monotonic()
         jobs = [Job(self._latent(robot, frame), frame.header.task_mask) for robot, frame in frames]
+        # All of a frame's results share one grant of bytes, so they are sized together.
+        outputs: list[dict[str, np.ndarray]] = [{} for _ in frames]
         for index, task, output in self._inference.run(jobs):
-            robot, frame = frames[index]
-            self._publish(robot, frame.header, task, output)
-        for (robot, frame), job in zip(frames, jobs, strict=True):
-            self._report(robot, frame, decoded=job.latent is not None)
+            outputs[index][task] = output
+        for (robot, frame), job, found in zip(frames, jobs, outputs, strict=True):
+            self._publish(robot, frame, found, decoded=job.latent is not None)
         self._batch_ms = 1e3 * (time.monotonic() - begun)
 
     def _latent(self, robot: str, frame: Frame[FrameHeader]) -> np.ndarray | None:
-        streams = frame.prefix()
-        if len(streams) < frame.frame_layers:
+        if not frame.complete:
             self.problems.count("incomplete")
         try:
-            return self._inference.latent(streams)
+            return self._inference.latent(frame.prefix())
         except CodecError as error:
             self._refuse(robot, "undecodable", error)
             return None
 
-    def _publish(self, robot: str, header: FrameHeader, task: str, output: np.ndarray) -> None:
+    def _publish(
+        self, robot: str, frame: Frame[FrameHeader], outputs: Mapping[str, np.ndarray], decoded: bool
+    ) -> None:
+        """A frame's results, then its report."""
         with self._ports_lock:
-            if port := self._ports.get(robot):
-                try:
-                    port.publish(header, task, output, self._messages)
-                except Exception as error:  # noqa: BLE001 - nor one result the others
-                    self._failed(error)
-
-    def _report(self, robot: str, frame: Frame[FrameHeader], decoded: bool) -> None:
-        with self._ports_lock:
-            if port := self._ports.get(robot):
-                port.report(frame, len(frame.prefix()) if decoded else 0)
+            port = self._ports.get(robot)
+            if port is None:
+                return
+            layers = frame.layers if decoded else 0
+            try:
+                spent = port.publish(frame.header, outputs, self._messages)
+            except Exception as error:  # noqa: BLE001 - nor one frame the others
+                self._failed(error)
+                port.report(frame, layers)
+            else:
+                port.report(frame, layers, spent)
 
     def _failed(self, error: Exception) -> None:
         self.problems.report("failed", f"a frame failed ({type(error).__name__}: {error}); going on with the next")

@@ -3,7 +3,8 @@
 
 Subscribes `image` (sensor_msgs/Image) or, with `image_transport` "compressed", `image/compressed`; and
 `link_report`. Publishes `epitome` and `~/status`. Callbacks only leave the newest image for a worker thread,
-which converts, encodes and sends as many layers as are useful for the tasks and fit the budget.
+which converts, encodes and sends as many layers as are useful for the tasks and fit the budget that
+nepi_ros.link.control takes from the reports. While the link is dead, `fallback` runs a task here (`local/...`).
 """
 
 from __future__ import annotations
@@ -18,16 +19,21 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from nepi_ros.bundle import Bundle, resolve_bundle
+from nepi_ros.codec import Segment
 from nepi_ros.errors import ConfigError, ImageError
-from nepi_ros.link.budget import BudgetRule, BudgetSettings, FrameReport
+from nepi_ros.link.budget import DEAD, UNKNOWN, Budget, FrameReport, LinkState
+from nepi_ros.link.control import ControlSettings, LinkControl
+from nepi_ros.link.wire import wire_bytes
 from nepi_ros.msg import EncoderStatus, Epitome, LinkReport
 from nepi_ros.nodes.encoder_state import EncoderState, LastFrame
-from nepi_ros.nodes.epitomes import OutgoingFrame, layers_within, wire_size
+from nepi_ros.nodes.epitomes import OutgoingFrame, choices, data_room, segments_within, wire_size
+from nepi_ros.nodes.fallback import Fallback
 from nepi_ros.nodes.frame_encoder import FrameEncoder
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
 from nepi_ros.nodes.mailbox import Worker
 from nepi_ros.nodes.parameters import Parameter
 from nepi_ros.nodes.ratelimit import RateLimit
+from nepi_ros.nodes.results import giving_way
 from nepi_ros.nodes.topics import FRAME_MESSAGES, newest
 from nepi_ros.tasks import TASKS, task_mask
 
@@ -37,20 +43,36 @@ PARAMETERS = (
         "image_transport", "raw", "Whether to subscribe image (raw) or image/compressed.",
         choices=("raw", "compressed"), at_configure=True,
     ),
-    Parameter("tasks", TASKS, "Tasks wanted of the edge.", choices=TASKS),
+    Parameter(
+        "tasks", TASKS, "Tasks wanted of the edge, most important first: results of the last shrink first.",
+        choices=TASKS,
+    ),
     Parameter(
         "deadline_ms", 150.0, "From an image's stamp to its results; when configured also the epitome's lifespan.",
         "ms", (1.0, 60000.0),
     ),
-    Parameter("budget_bytes", 0, "Bytes on the wire for a frame; 0 lets the link decide.", "bytes", (0, 1 << 24)),
-    Parameter("capacity_kbps", 1000.0, "What the link carries towards the edge.", "kbit/s", (1.0, 1e7)),
+    Parameter(
+        "target_hit_rate", 0.95, "Share of frames whose results are to be back by the deadline, in the long run.",
+        range=(0.5, 0.999),
+    ),
+    Parameter("min_bytes", 0, "A frame that may spend less on the wire is not sent.", "bytes", (0, 65535)),
+    Parameter("max_bytes", 65535, "Most that a frame may spend on the wire.", "bytes", (1, 65535)),
+    Parameter(
+        "capacity_override_kbps", 0.0, "What the link carries towards the edge; 0 has it measured.", "kbit/s",
+        (0.0, 1e7),
+    ),
+    Parameter("probe", True, "Whether frames may quickly grow beyond what has been seen to arrive."),
+    Parameter(
+        "fallback", "", "Task to run on this computer while the link is dead, on local/TASK; empty for none.",
+        choices=("", *TASKS),
+    ),
     Parameter("max_rate_hz", 30.0, "Highest mean rate of frames; 0 sends every frame.", "Hz", (0.0, 1000.0)),
     Parameter("mtu", 1500, "Path MTU; a larger epitome is split at layer boundaries.", "bytes", (256, 65535)),
     Parameter("threads", 1, "Threads that the encoder computes with.", range=(1, 64), at_configure=True),
     AUTOSTART,
 )  # fmt: skip
 
-_STATUS_PERIOD_S = 0.08  # a little less than the period of 10 Hz, so that jitter does not halve the rate
+_STATUS_PERIOD_S = 0.1
 _PLAUSIBLE_AGE_S = 10.0
 
 
@@ -68,13 +90,16 @@ class EncoderNode(ManagedNode):
     def __init__(self) -> None:
         self._bundle: Bundle | None = None
         self._worker: Worker[Arrival] | None = None
-        self._rule = BudgetRule()
+        self._rule = LinkControl()
         self._rule_lock = threading.Lock()  # reports come in the executor's thread, frames in the worker's
         self._told = EncoderState()
+        self._fallback: Fallback | None = None
+        self._link = UNKNOWN
         self._sequence = 0
-        self._status_at = 0.0
-        table = (replace(p, check=self._check_tasks) if p.name == "tasks" else p for p in PARAMETERS)
+        checks = {"tasks": self._check_tasks, "fallback": self._check_fallback}
+        table = (replace(p, check=checks[p.name]) if p.name in checks else p for p in PARAMETERS)
         super().__init__("encoder_node", tuple(table))
+        self.create_timer(_STATUS_PERIOD_S, self._tell, clock=self.steady)
 
     def configure(self) -> None:
         p = self.parameters
@@ -82,7 +107,10 @@ class EncoderNode(ManagedNode):
         self._encoder = FrameEncoder(bundle, p.threads)
         self._bundle = bundle
         self._check_tasks(p.tasks)
-        self._rule = BudgetRule(self._budget_settings())
+        self._check_fallback(p.fallback)
+        self._fallback = Fallback(self, bundle, p.threads)
+        self._fallback.prepare(p.fallback)
+        self._rule, self._link = LinkControl(self._settings()), UNKNOWN
         self._told = EncoderState()
         self._epitome = self.advertise(Epitome, "epitome", newest(FRAME_MESSAGES, p.deadline_ms / 1e3))
         self._status = self.advertise(EncoderStatus, "~/status", newest())
@@ -91,6 +119,7 @@ class EncoderNode(ManagedNode):
     def activate(self) -> None:
         self._limit = RateLimit()
         self._worker = Worker("encoder", self._encode, self._failed)
+        self._fallback.start()
         self._image_type, self._image_topic = Image, self.resolve_topic_name("image")
         if self.parameters.image_transport == "compressed":
             # As image_transport has it: below the name that `image` is remapped to.
@@ -102,21 +131,30 @@ class EncoderNode(ManagedNode):
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+            self._fallback.stop()
 
     def release(self) -> None:
         self._bundle = None
+        self._fallback = None
 
     def changed(self, names: frozenset[str]) -> None:
         with self._rule_lock:
-            self._rule.settings = self._budget_settings()
-
-    def tick(self) -> None:
-        if time.monotonic() - self._status_at > _STATUS_PERIOD_S:
-            self._publish_status()
+            self._rule.settings = self._settings()
+        if "fallback" in names and self._fallback is not None:
+            self._fallback.advertise(self.parameters.fallback)
 
     def values(self) -> Mapping[str, object]:
         bundle = {"bundle": f"{self._bundle.name} ({self._bundle.id:016x})"} if self._bundle else {}
-        return {**bundle, **self._told.values()}
+        return {**bundle, "link": self._link, **self._told.values()}
+
+    def trouble(self) -> str:
+        if self._link != DEAD or self.state != "active":
+            return ""
+        local = f"; {self.parameters.fallback} runs here" if self.parameters.fallback else ""
+        return (
+            f"{self._epitome.topic_name}: nothing has come back for a deadline, the link is taken for dead{local}; "
+            "is edge_node running, with this robot among its `robots`, and in reach?"
+        )
 
     def _check_tasks(self, tasks: Sequence[str]) -> None:
         missing = [task for task in tasks if self._bundle is not None and task not in self._bundle.tasks]
@@ -124,9 +162,16 @@ class EncoderNode(ManagedNode):
             there = ", ".join(self._bundle.tasks)
             raise ConfigError(f"bundle {self._bundle.name} has no task {missing[0]!r}; set `tasks` to some of {there}")
 
-    def _budget_settings(self) -> BudgetSettings:
+    def _check_fallback(self, task: str) -> None:
+        if task and self._bundle is not None and task not in self._bundle.tasks:
+            there = ", ".join(self._bundle.tasks)
+            raise ConfigError(f"bundle {self._bundle.name} has no task {task!r}; there are {there}")
+
+    def _settings(self) -> ControlSettings:
         p = self.parameters
-        return BudgetSettings(p.capacity_kbps, p.deadline_ms / 1e3, fixed_bytes=p.budget_bytes)
+        return ControlSettings(
+            p.deadline_ms / 1e3, p.target_hit_rate, p.min_bytes, p.max_bytes, p.capacity_override_kbps, p.probe
+        )
 
     def _on_image(self, data: bytes) -> None:
         now = time.monotonic()
@@ -147,6 +192,7 @@ class EncoderNode(ManagedNode):
             layers=message.layers,
             spread_s=message.arrival_spread_us / 1e6,
             missed=message.missed,
+            result_bytes=message.result_bytes,
         )
         with self._rule_lock:
             accepted = self._rule.reported(now, report)
@@ -167,33 +213,45 @@ class EncoderNode(ManagedNode):
             except ImageError as error:
                 self._told.refused(str(error))
                 self.problems.report("bad_image", f"{self._image_topic}: {error}")
-        if time.monotonic() - self._status_at >= _STATUS_PERIOD_S:
-            self._publish_status()
 
     def _send(self, arrival: Arrival, message: Image | CompressedImage) -> None:
         """Encode a frame, cut it to its budget and publish it, or skip it when not even one layer fits."""
         p, header = self.parameters, message.header
-        tasks = p.tasks
-        streams, size = self._encoder.encode(message, tasks)
-        least = wire_size(streams[:1], header.frame_id, p.mtu)
+        tasks, mtu = p.tasks, p.mtu
+        encoded, size = self._encoder.encode(message, tasks)
+        least = wire_size(encoded.segments(1, data_room(header.frame_id, mtu)), header.frame_id, mtu)
+        worth = [self._bundle.profile.accuracy_of(layers, tasks) for layers in range(1, encoded.layers + 1)]
+        possible = choices(encoded, worth, header.frame_id, mtu)
         with self._rule_lock:
-            budget = self._rule.budget(time.monotonic(), self._age(message, arrival), least)
-        layers = layers_within(streams, budget.bytes, header.frame_id, p.mtu)
-        if layers == 0:
-            self._told.skipped(budget.bytes, budget.reason)
+            budget = self._rule.budget(time.monotonic(), self._age(message, arrival), least, possible)
+            dead = self._rule.state(time.monotonic()).link == DEAD
+        segments = segments_within(encoded, budget.bytes, header.frame_id, mtu)
+        if segments:
+            grant = budget.result_bytes, giving_way(tasks)
+            frame = OutgoingFrame(header, self._sequence, self._bundle.id, task_mask(tasks), *size, *grant)
+            self._hand_over(arrival, frame, segments, budget, mtu)
+        else:
+            self._told.skipped(budget)
             self.problems.report("skipped", f"{self._image_topic}: frame not sent: {budget.reason}")
-            return
-        streams = streams[:layers]
-        frame = OutgoingFrame(header, self._sequence, self._bundle.id, task_mask(tasks), *size)
+        if dead and p.fallback:
+            self._fallback.put(p.fallback, message)
+
+    def _hand_over(
+        self, arrival: Arrival, frame: OutgoingFrame, segments: Sequence[Segment], budget: Budget, mtu: int
+    ) -> None:
+        """Publish a frame's messages, the first of them twice where the budget says so and has the room."""
         handover_ns = time.monotonic_ns()
-        messages = frame.messages(streams, p.mtu, handover_ns)
+        messages = frame.messages(segments, handover_ns)
+        spent, first = wire_size(segments, frame.header.frame_id, mtu), wire_bytes(len(messages[0]), mtu)
+        if budget.repeat and spent + first <= budget.bytes:
+            messages, spent = [*messages, messages[0]], spent + first
         with self._rule_lock:
-            self._rule.sent(handover_ns / 1e9, self._sequence, wire_size(streams, header.frame_id, p.mtu))
+            self._rule.sent(handover_ns / 1e9, self._sequence, spent, first)
             self._rule.encoded(handover_ns / 1e9 - arrival.at)
         for serialised in messages:
             self._epitome.publish(serialised)
         self._sequence = (self._sequence + 1) % (1 << 32)
-        self._told.sent(LastFrame(budget.bytes, layers, sum(map(len, messages))))
+        self._told.sent(LastFrame(budget.bytes, budget.result_bytes, segments[-1].stop, sum(map(len, messages))))
 
     def _age(self, message: Image | CompressedImage, arrival: Arrival) -> float:
         """Seconds since the image's stamp, or since its arrival when the stamp is not of this clock."""
@@ -206,13 +264,29 @@ class EncoderNode(ManagedNode):
         self.problems.report("failed", f"{self._image_topic}: frame failed ({reason}); going on with the next")
         self.get_logger().debug("".join(traceback.format_exception(error)))
 
-    def _publish_status(self) -> None:
-        self._status_at = now = time.monotonic()
+    # Ten times a second
+
+    def _tell(self) -> None:
+        """Publish the status; a link that dies or returns shows at once."""
+        if self.state != "active":
+            return
         with self._rule_lock:
-            link = self._rule.state(now)
+            link = self._rule.state(time.monotonic())
+        self._told.totals.frames_local = self._fallback.frames
+        self._note(link)
         message = self._told.message(link, task_mask(self.parameters.tasks))
         message.header.stamp = self.get_clock().now().to_msg()
         self._status.publish(message)
+
+    def _note(self, link: LinkState) -> None:
+        before, self._link = self._link, link.link
+        if before == link.link:
+            return
+        if link.link == DEAD:
+            self.problems.report("link_dead", self.trouble())
+        elif before == DEAD:
+            self.get_logger().info(f"{self._epitome.topic_name}: the edge answers again")
+        self.publish_diagnostics()
 
 
 def main(args: Sequence[str] | None = None) -> None:

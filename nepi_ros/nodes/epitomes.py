@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A frame's streams as Epitome messages, and what those cost on the wire."""
+"""A frame's segments as Epitome messages, and what those cost on the wire."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import bisect
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
-from nepi_ros.codec import EpitomeHeader, pack, packed_size, split
+from nepi_ros.codec import EncodedFrame, EpitomeHeader, Segment
+from nepi_ros.link.budget import Choices
 from nepi_ros.link.wire import single_packet, wire_bytes
 from nepi_ros.msg import Epitome
+
+_INEXACT = 2  # bytes by which the model says too much; by more only of layers that are all zeros, which are not missed
 
 
 @lru_cache(maxsize=16)
@@ -26,18 +31,33 @@ def data_room(frame_id: str, mtu: int) -> int:
     return max(single_packet(mtu) - envelope_bytes(frame_id), 1)
 
 
-def wire_size(streams: Sequence[bytes], frame_id: str, mtu: int) -> int:
-    """Bytes on the wire that these layers of one frame cost, headers of all its messages included."""
-    groups = split(streams, 0, data_room(frame_id, mtu))
-    return sum(wire_bytes(envelope_bytes(frame_id) + packed_size(group), mtu) for _, group in groups)
+def wire_size(segments: Iterable[Segment], frame_id: str, mtu: int) -> int:
+    """Bytes on the wire that a frame's segments cost, each in a message of its own, all headers included."""
+    return sum(wire_bytes(envelope_bytes(frame_id) + len(segment.stream), mtu) for segment in segments)
 
 
-def layers_within(streams: Sequence[bytes], budget: int, frame_id: str, mtu: int) -> int:
-    """The longest prefix that costs at most `budget` bytes on the wire; 0 when not even one layer does."""
-    for count in range(len(streams), 0, -1):
-        if wire_size(streams[:count], frame_id, mtu) <= budget:
-            return count
-    return 0
+def choices(frame: EncodedFrame, worth: Sequence[float], frame_id: str, mtu: int) -> Choices:
+    """What each prefix of a frame costs on the wire, by the model's sizes, and what it is `worth` (one per layer)."""
+    return Choices(np.array(_wire_about(frame, frame_id, mtu)), np.array(worth[: frame.layers]))
+
+
+def _wire_about(frame: EncodedFrame, frame_id: str, mtu: int) -> list[int]:
+    envelope, prefixes = envelope_bytes(frame_id), frame.sizes_about(data_room(frame_id, mtu))
+    return [sum(wire_bytes(envelope + size, mtu) for size in sizes) for sizes in prefixes]
+
+
+def segments_within(frame: EncodedFrame, budget: int, frame_id: str, mtu: int) -> list[Segment]:
+    """The longest prefix that costs at most `budget` bytes on the wire; empty when not even one layer does.
+
+    The model's sizes say where to begin; what is counted is what was written.
+    """
+    count = bisect.bisect_right(_wire_about(frame, frame_id, mtu), budget + _INEXACT)
+    while count:
+        segments = frame.segments(count, data_room(frame_id, mtu))
+        if wire_size(segments, frame_id, mtu) <= budget:
+            return segments
+        count -= 1
+    return []
 
 
 @dataclass(frozen=True)
@@ -50,28 +70,27 @@ class OutgoingFrame:
     task_mask: int
     width: int
     height: int
+    result_bytes: int = 0
+    yields: int = 0
 
-    def messages(self, streams: Sequence[bytes], mtu: int, handover_ns: int) -> list[bytes]:
-        """The frame as serialised Epitome messages, split at layer boundaries to stay below the MTU.
+    def messages(self, segments: Sequence[Segment], handover_ns: int) -> list[bytes]:
+        """The frame as serialised Epitome messages, one for each segment."""
+        return [self._message(segment, segments[-1].stop, handover_ns) for segment in segments]
 
-        A layer that is longer than a datagram on its own makes one message that IP has to fragment.
-        """
-        groups = split(streams, 0, data_room(self.header.frame_id, mtu))
-        return [self._message(first, group, len(streams), handover_ns) for first, group in groups]
-
-    def _message(self, first: int, group: Sequence[bytes], frame_layers: int, handover_ns: int) -> bytes:
-        data = pack(group)
+    def _message(self, segment: Segment, frame_layers: int, handover_ns: int) -> bytes:
         fields = EpitomeHeader(
             sequence=self.sequence,
             bundle_id=self.bundle_id,
             task_mask=self.task_mask,
             width=self.width,
             height=self.height,
-            first_layer=first,
-            layer_count=len(group),
+            first_layer=segment.first,
+            layer_count=segment.count,
             frame_layers=frame_layers,
             handover_ns=handover_ns,
+            result_bytes=self.result_bytes,
+            yields=self.yields,
         )
         return serialize_message(
-            Epitome(header=self.header, **vars(fields), checksum=fields.checksum(data), data=data)
+            Epitome(header=self.header, **vars(fields), checksum=fields.checksum(segment.stream), data=segment.stream)
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a camera's message to the streams of its layers."""
+"""From a camera's message to its encoded frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from sensor_msgs.msg import CompressedImage, Image
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Encoder
+from nepi_ros.codec import EncodedFrame, Encoder
 from nepi_ros.image import Letterbox, compressed_to_rgb, to_rgb
 
 
@@ -28,8 +28,8 @@ class FrameEncoder:
 
     def encode(
         self, message: Image | CompressedImage, tasks: Sequence[str]
-    ) -> tuple[list[bytes], tuple[int, int]]:
-        """Streams of the layers that are useful for the tasks, and the source's (width, height).
+    ) -> tuple[EncodedFrame, tuple[int, int]]:
+        """The frame with the layers that are useful for the tasks, and the source's (width, height).
 
         Raises:
             ImageError: the image cannot be converted.
@@ -37,4 +37,4 @@ class FrameEncoder:
         rgb = to_rgb(message) if isinstance(message, Image) else compressed_to_rgb(message)
         size = (rgb.shape[1], rgb.shape[0])
         frame = _letterbox(size, self._bundle.input_size).apply(rgb)
-        return self._encoder.encode(frame, self._bundle.profile.useful_layers(tasks)).streams, size
+        return self._encoder.encode(frame, self._bundle.profile.useful_layers(tasks)), size

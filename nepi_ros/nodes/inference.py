@@ -10,13 +10,13 @@ import numpy as np
 from onnxruntime import get_available_providers
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Decoder, TargetNetworks
+from nepi_ros.codec import Decoder, Segment, TargetNetworks
 from nepi_ros.tasks import task_names
 
 
 @dataclass(frozen=True)
 class Job:
-    """A decoded frame, int8 [C, h, w] (None when there was nothing to decode), and the tasks wanted of it."""
+    """A decoded frame, flat int8 [T] (None when there was nothing to decode), and the tasks wanted of it."""
 
     latent: np.ndarray | None
     task_mask: int
@@ -39,19 +39,16 @@ class Inference:
         """The execution provider in use."""
         return self._decoder.providers[0]
 
-    def latent(self, streams: Sequence[bytes]) -> np.ndarray | None:
-        """What a frame's layers, from layer 0 on, say: int8 [C, h, w]; None without any.
+    def latent(self, segments: Sequence[Segment]) -> np.ndarray | None:
+        """What a frame's segments, from layer 0 on, say: flat int8 [T]; None without any.
 
         Raises:
-            CodecError: the streams are damaged.
+            CodecError: the segments are damaged.
         """
-        return self._decoder.coder.decode(streams) if streams else None
+        return self._decoder.coder.decode(segments) if segments else None
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, str, np.ndarray]]:
-        """(index of the job, task, network output without batch dimension), each as soon as it is there.
-
-        So results of one task can be on their way while the next network computes.
-        """
+        """(index of the job, task, network output without batch dimension), each as soon as it is there."""
         rows = [row for row, job in enumerate(jobs) if job.latent is not None]
         if not rows:
             return

@@ -48,9 +48,9 @@ class ManagedNode(LifecycleNode):
     """A lifecycle node with a parameter table, counters and diagnostics.
 
     A node derives from it and fills in the hooks `configure`, `activate`, `deactivate`, `release`, `changed`,
-    `tick` and `values`; the first two raise to refuse. A refused transition is logged with its reason, shows as an
-    error on /diagnostics and leaves the node in the state it was in, from where it can be tried again. With
-    the parameter `autostart` the node configures and activates itself and tries again every 2 s.
+    `tick`, `values` and `trouble`; the first two raise to refuse. A refused transition is logged with its reason,
+    shows as an error on /diagnostics and leaves the node in the state it was in, from where it can be tried again.
+    With the parameter `autostart` the node configures and activates itself and tries again every 2 s.
     """
 
     def __init__(self, name: str, table: Sequence[Parameter]) -> None:
@@ -90,6 +90,10 @@ class ManagedNode(LifecycleNode):
         """What the node's diagnostics show besides its counters of problems."""
         return {}
 
+    def trouble(self) -> str:
+        """What is wrong as long as it lasts, in words; empty when nothing is."""
+        return ""
+
     # What the hooks use
 
     def advertise(self, message_type: type, topic: str, qos: QoSProfile) -> Publisher:
@@ -121,6 +125,13 @@ class ManagedNode(LifecycleNode):
             elif entity in self._listening:
                 self._listening.remove(entity)
                 self.destroy_subscription(entity)
+
+    def publish_diagnostics(self) -> None:
+        """Publish the node's state now, beside once a second: something has just changed."""
+        recent = self.trouble() or self.problems.recent(RECENT_S)
+        level = ERROR if self._refusal else WARN if recent else OK
+        values = {"state": self.state, **self.values(), **self.problems.counts()}
+        self._diagnostics.publish(level, self._refusal or recent or self.state, values)
 
     def read(self, data: bytes, message_type: type[Message], topic: str) -> Message | None:
         """The message in these bytes, or None after reporting that they are none."""
@@ -221,10 +232,7 @@ class ManagedNode(LifecycleNode):
     def _each_second(self) -> None:
         if self.state == "active":
             self.tick()
-        recent = self.problems.recent(RECENT_S)
-        level = ERROR if self._refusal else WARN if recent else OK
-        values = {"state": self.state, **self.values(), **self.problems.counts()}
-        self._diagnostics.publish(level, self._refusal or recent or self.state, values)
+        self.publish_diagnostics()
 
 
 def run(make: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> None:

@@ -8,6 +8,9 @@ metres), each with its `camera_info`, and `~/latency_ms` and `~/hit_rate` for pl
 Latency is from an image's header stamp to the arrival of its results, on this computer's ROS clock. A result
 that comes after the deadline is late. It is never published on `segmentation` or `depth`: with `late_results`
 "drop" it goes nowhere, with "publish" it appears on `~/late/segmentation` or `~/late/depth`.
+
+Over a thin link results come smaller than the edge is configured to make them; they are enlarged again, each pixel to
+the nearest, so that no class and no depth appears that was not there, and users see one size.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import cv2
 import numpy as np
 from rclpy.publisher import Publisher
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float32, Header
 
+from nepi_ros.compressed import MAX_PIXELS
 from nepi_ros.errors import ImageError
 from nepi_ros.image import (
     depth_from_compressed,
@@ -30,12 +35,15 @@ from nepi_ros.image import (
     labels_from_compressed,
     scaled_camera_info,
 )
+from nepi_ros.letterbox import result_size
 from nepi_ros.msg import Classification, Epitome
 from nepi_ros.nodes.latency import LatencySummary, LatencyWindow
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
 from nepi_ros.nodes.parameters import Parameter
 from nepi_ros.nodes.topics import FRAME_MESSAGES, newest
 from nepi_ros.tasks import task_mask
+
+_WIDTH = "Results narrower than this are enlarged to it; 0: to the width of the source image."
 
 PARAMETERS = (
     Parameter(
@@ -46,6 +54,8 @@ PARAMETERS = (
         "late_results", "drop", "What becomes of results after the deadline: dropped, or published under ~/late.",
         choices=("drop", "publish"),
     ),
+    Parameter("segmentation_width", 160, _WIDTH, "pixels", (0, 4096)),
+    Parameter("depth_width", 80, _WIDTH, "pixels", (0, 4096)),
     AUTOSTART,
 )  # fmt: skip
 
@@ -79,6 +89,7 @@ class ResultNode(ManagedNode):
         self._late_images: dict[str, Publisher] = {}
         self._infos: dict[str, Publisher] = {}
         self._restored = 0
+        self._source: tuple[int, int] | None = None
         super().__init__("result_node", PARAMETERS)
 
     def configure(self) -> None:
@@ -99,6 +110,7 @@ class ResultNode(ManagedNode):
 
     def release(self) -> None:
         self._camera = None
+        self._source = None
 
     def changed(self, names: frozenset[str]) -> None:
         self._window.window_s = self.parameters.window_s
@@ -131,6 +143,7 @@ class ResultNode(ManagedNode):
         if message is not None and message.first_layer == 0:
             stamp = Time.from_msg(message.header.stamp).nanoseconds
             self._window.sent(stamp, message.task_mask, self.get_clock().now().nanoseconds)
+            self._source = (message.width, message.height) if message.width and message.height else None
 
     def _on_classification(self, data: bytes) -> None:
         message = self.read(data, Classification, "classification")
@@ -174,12 +187,21 @@ class ResultNode(ManagedNode):
             task,
         )
 
+    def _enlarged(self, task: str, result: np.ndarray) -> np.ndarray:
+        """A result in the size that users are to see; one that is wide enough stays as it is."""
+        own = result.shape[1::-1]
+        source = self._source or own
+        size = result_size(source, self.parameters[f"{task}_width"] or source[0])
+        if own[0] >= size[0] or size[0] * size[1] > MAX_PIXELS:
+            return result
+        return cv2.resize(result, size, interpolation=cv2.INTER_NEAREST_EXACT)
+
     def _restore(self, task: str, message: CompressedImage, images: Publisher, infos: Publisher | None) -> None:
         """Publish the plain image, and the camera as that image sees it. Costs nothing when nobody listens."""
         if not images.get_subscription_count() and not (infos and infos.get_subscription_count()):
             return
         dense = _DENSE[task]
-        result = dense.restore(message)
+        result = self._enlarged(task, dense.restore(message))
         images.publish(dense.make(result, message.header))
         self._restored += 1
         if infos is not None and self._camera is not None:

@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from nepi_ros.bundle import Bundle, write_bundle
-from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, packed_size, untouched
+from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, untouched
 from nepi_ros.datasets import FrameSet, Sample
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import result_over_source, result_size, truth_of
@@ -24,7 +24,7 @@ from nepi_ros.tasks import REGISTRY, Meter, TaskSpec
 from nepi_ros.training.codec import Codec
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
-from nepi_ros.training.export import export_decoder, export_encoder, halve_weights
+from nepi_ros.training.export import export_codec
 
 
 def make_bundle(
@@ -38,19 +38,16 @@ def make_bundle(
     """Write the bundle to `out`: networks, tables fitted on the training frames, profile measured on the folders
     `val`. files are those that are there already: the target networks, TASK.onnx, and what else goes into it."""
     size = (config.input.width, config.input.height)
-    halve_weights(codec)
-    files = files | {"encoder.onnx": export_encoder(codec.encoder, size)}
+    files = files | export_codec(codec, size, config.codec.kept)
     latents = encode_all(files["encoder.onnx"], frames)
-    height, width = size[1] // codec.stride, size[0] // codec.stride
-    files["decoder.onnx"] = export_decoder(codec.decoder, (sum(codec.layers), height, width))
-    layers = [LayerShape(channels, height, width) for channels in codec.layers]
+    layers = codec.layout.shapes(size)[: config.codec.kept]
     files["entropy.npz"] = fit_tables(latents, layers).to_npz()
     if config.notice:
         files["NOTICE"] = config.notice.strip().encode() + b"\n"
     metadata = _metadata(config, layers)
     with TemporaryDirectory() as folder:
         # A profile is measured with the bundle it goes into; so the bundle is first written with an empty one.
-        unmeasured = {**metadata, "profile": _empty_profile(config).to_json()}
+        unmeasured = {**metadata, "profile": _empty_profile(config, len(layers)).to_json()}
         draft = write_bundle(Path(folder) / config.name, unmeasured, files)
         profile = measure_profile(draft, [sample for folder in val for sample in FrameSet.open(folder)])
     return write_bundle(out, {**metadata, "profile": profile.to_json()}, files)
@@ -75,12 +72,13 @@ def measure_profile(bundle: Bundle, frames: Sequence[Sample]) -> Profile:
     for sample in tqdm(frames, desc=f"measuring {bundle.name}", unit="frame"):
         box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)
         image = box.apply(sample.rgb)
-        streams = encoder.encode(image).streams
-        sizes += [packed_size(streams[:k]) for k in prefixes]
+        encoded = encoder.encode(image)
+        segments = [encoded.segment(0, k) for k in prefixes]
+        sizes += [len(segment.stream) for segment in segments]
         wanted = networks.run(untouched(image[None]))
         reference.add(wanted, wanted, sample, box)
-        for k in prefixes:
-            curves[k - 1].add(networks.run(decoder.decode([streams[:k]])), wanted, sample, box)
+        for curve, segment in zip(curves, segments, strict=True):
+            curve.add(networks.run(decoder.decode([[segment]])), wanted, sample, box)
     return Profile(
         bytes=tuple(sizes / len(frames)),
         agreement={task: tuple(c.agreement[task].value() for c in curves) for task in bundle.tasks},
@@ -137,6 +135,6 @@ def _metadata(config: TrainConfig, layers: Sequence[LayerShape]) -> dict:
     }
 
 
-def _empty_profile(config: TrainConfig) -> Profile:
-    nothing = (0.0,) * len(config.codec.layers)
+def _empty_profile(config: TrainConfig, layers: int) -> Profile:
+    nothing = (0.0,) * layers
     return Profile(bytes=nothing, agreement={task: nothing for task in config.tasks})

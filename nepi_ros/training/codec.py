@@ -4,28 +4,43 @@
 N-epitomizer (Nam et al., IEEE/ACM Transactions on Networking 2024): what is kept of a frame is what keeps the
 target networks' outputs. Layers become ordered by importance by nested dropout (Rippel et al., ICML 2014):
 each frame of a batch is decoded from a random prefix. No labels are used.
+
+Three stages. A strong encoder reads the latents from what the target networks' own trunks see, together with a wide
+decoder. The light encoder learns to put out the same latents (imitation.py). Then it and the slim decoder, which the
+bundle gets, learn to paint the same images, and at last only to have the same effect on the target networks.
 """
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nepi_ros.training.config import CodecConfig, TrainConfig
+from nepi_ros.training.config import StageConfig, TrainConfig
 from nepi_ros.training.data import Frames
+from nepi_ros.training.eyes import Eyes, StrongEncoder
+from nepi_ros.training.imitation import REPLAYS, Lesson, Lessons, Pupil, difference, lesson_loss, mixed
+from nepi_ros.training.latent import CELLS, LatentLayout
 from nepi_ros.training.loop import Stage, mixed_precision
-from nepi_ros.training.losses import FROM_TARGETS
 from nepi_ros.training.networks import Decoder, Encoder
 
+_LOG = logging.getLogger(__name__)
+
 LATENT_LIMIT = 127
+SLIM = 0.5
+"""Width of the decoder that a bundle gets, of the strong one's."""
 # Likeness of the decoded image to the frame gives the first steps a direction; then it fades to this weight.
-_LIKENESS, _LIKENESS_END, _LIKENESS_FADED = 20.0, 0.5, 0.3
+_LIKENESS, _LIKENESS_END, _FADED = 20.0, 0.5, 0.3
 # A task-blind codec has nothing but likeness; so weighted, it is about as large as the distances of the tasks.
 _IMAGE_WEIGHT = 200.0
+# How much the light encoder is held to the strong one's latents, at first and at last.
+_IMITATION, _IMITATION_END = 1.0, 0.02
 # Without a rate term for the first steps, so that no channel is starved before it carries anything.
 _RATE_FREE = 0.1
 
@@ -52,27 +67,27 @@ class Prior(nn.Module):
 
 
 class Codec(nn.Module):
-    """Encoder, decoder and prior, trained together. One place of the latent stands for stride x stride pixels."""
+    """Encoder, decoder and priors, trained together. The encoder gives maps as of `networks.Heads`."""
 
-    stride = 16
-
-    def __init__(self, layers: tuple[int, ...]) -> None:
+    def __init__(self, layout: LatentLayout, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
-        self.layers = layers
-        self.encoder, self.decoder, self.prior = Encoder(sum(layers)), Decoder(sum(layers)), Prior(sum(layers))
-        with torch.no_grad():
-            # Latents that start well above the rounding step, so that the first epitomes are not all zeros.
-            self.encoder.layers[-1].weight.mul_(4.0)
+        self.layout, self.encoder, self.decoder = layout, encoder, decoder
+        self.priors = nn.ModuleList(Prior(layout.channels(cell)) for cell in CELLS)
 
-    def forward(self, image: Tensor, prefixes: Tensor) -> tuple[Tensor, Tensor]:
-        """Code image [N,3,H,W] and decode its first prefixes [N] layers: decoded image, bits of all layers [N]."""
-        latent = self.encoder(image).float()
-        bits = self.prior.bits(latent + torch.rand_like(latent) - 0.5).sum((1, 2, 3))
-        rounded = latent.round().clamp(-LATENT_LIMIT, LATENT_LIMIT)
-        latent = latent + (rounded - latent).detach()
-        ends = torch.tensor(self.layers, device=image.device).cumsum(0)
-        kept = torch.arange(sum(self.layers), device=image.device) < ends[prefixes - 1][:, None]
-        return self.decoder(latent * kept[:, :, None, None]), bits
+    def bits(self, maps: Sequence[Tensor]) -> Tensor:
+        """Estimated bits [N] of all layers, with noise in place of rounding."""
+        noisy = (map_ + torch.rand_like(map_) - 0.5 for map_ in maps)
+        return sum(prior.bits(map_).sum((1, 2, 3)) for prior, map_ in zip(self.priors, noisy, strict=True))
+
+    def decode(self, maps: Sequence[Tensor], prefixes: Tensor) -> Tensor:
+        """The image [N,3,H,W] decoded from the first prefixes [N] layers, whose gradient passes the rounding."""
+        kept = self.layout.kept(prefixes)
+        return self.decoder([rounded(map_) * mask for map_, mask in zip(maps, kept, strict=True)])
+
+
+def rounded(values: Tensor) -> Tensor:
+    """The integers that are sent, with the gradient of the values themselves."""
+    return values + (values.round().clamp(-LATENT_LIMIT, LATENT_LIMIT) - values).detach()
 
 
 class RateControl:
@@ -95,51 +110,158 @@ class RateControl:
 
 
 def train_codec(config: TrainConfig, frames: Frames, targets: dict[str, nn.Module], folder: Path) -> Codec:
-    """Train to the end of the configured stage; checkpoints go to `folder`."""
-    device = frames.image.device
+    """The light encoder and the slim decoder, trained to the end of the configured stages on the frames' device.
+
+    Checkpoints go to `folder`; stages that are finished there are not repeated.
+    """
+    layout = LatentLayout.of(config.codec.layers)
+    if config.codec.objective == "image":
+        return _train_on_images(config, frames, layout, folder)
+    eyes = Eyes(targets)
+    teacher = _train_strong(config, frames, eyes, layout, folder)
+    return _train_light(config, frames, eyes, layout, teacher, folder)
+
+
+def light_codec(layout: LatentLayout) -> Codec:
+    """What a bundle gets, untrained."""
+    return Codec(layout, Encoder(layout), Decoder(layout, SLIM))
+
+
+def _train_strong(config: TrainConfig, frames: Frames, eyes: Eyes, layout: LatentLayout, folder: Path) -> Codec | None:
+    """The teacher, frozen; None when the target networks do not show what their trunks see."""
+    if not eyes.channels or not config.codec.strong.steps:
+        _LOG.info("no strong encoder to learn from; the light one learns from the target networks alone")
+        return None
     torch.manual_seed(config.seed)
-    codec = Codec(config.codec.layers).to(device, memory_format=torch.channels_last)
-    control, stage = RateControl(config.codec.target_bytes), config.codec.stage
+    teacher = _placed(Codec(layout, StrongEncoder(layout, eyes.channels), Decoder(layout)), frames)
+    control, stage = RateControl(config.codec.target_bytes), config.codec.strong
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
         done = number / stage.steps
-        image = frames.batch(stage, config.seed + 2, number, config.augment).image
-        image = image.contiguous(memory_format=torch.channels_last)
-        prefixes = random_prefixes(config.codec, len(image)).to(device)
-        with mixed_precision(device):
-            decoded, bits = codec(image, prefixes)
-        likeness = F.mse_loss(decoded.float(), image)
-        if config.codec.objective == "image":
-            distances = {"image": _IMAGE_WEIGHT * likeness}
-        else:
-            distances = distances_of(targets, decoded, image) | {"likeness": likeness_weight(done) * likeness}
-        mean_bytes = bits.mean() / 8
-        loss = sum(distances.values())
-        if done > _RATE_FREE:
-            loss = loss + control.weight(mean_bytes.item()) * mean_bytes / 1000
-        shown = {task[:5]: value.item() for task, value in distances.items()}
-        return loss, {**shown, "bytes": mean_bytes.item(), "rate": math.exp(control.log_weight)}
+        image, prefixes = _drawn(config, frames, layout, stage, 2, number)
+        with mixed_precision(image.device):
+            sight = eyes.look(image)
+            maps = _in_full(teacher.encoder(sight.features))
+            decoded = teacher.decode(maps, prefixes)
+        terms = eyes.distances(decoded, sight)
+        terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), image)
+        return _with_rate(terms, teacher.bits(maps), control, done)
 
-    Stage("codec", folder, codec, stage, extra=control).run(step)
+    Stage("strong", folder, teacher, stage, control, layout.text).run(step)
+    return teacher.requires_grad_(False)
+
+
+def _train_light(
+    config: TrainConfig, frames: Frames, eyes: Eyes, layout: LatentLayout, teacher: Codec | None, folder: Path
+) -> Codec:
+    """The light codec, imitating `teacher` where there is one."""
+    torch.manual_seed(config.seed)
+    codec = _placed(light_codec(layout), frames)
+    control, stage = RateControl(config.codec.target_bytes), config.codec.light
+    if teacher is not None:
+        _imitate(config, frames, eyes, layout, teacher, codec, folder)
+        codec.priors.load_state_dict(teacher.priors.state_dict())
+
+    def step(number: int) -> tuple[Tensor, dict[str, float]]:
+        done = number / stage.steps
+        image, prefixes = _drawn(config, frames, layout, stage, 3, number)
+        model, terms = image, {}
+        with mixed_precision(image.device):
+            sight = eyes.look(image)
+            maps = _in_full(codec.encoder(image))
+            decoded = codec.decode(maps, prefixes)
+            if teacher is not None:
+                with torch.no_grad():
+                    wanted = [map_.round() for map_ in _in_full(teacher.encoder(sight.features))]
+                    model = teacher.decode(wanted, prefixes).float() if done < _FADED else image
+                terms["imitation"] = faded(done, _IMITATION, _IMITATION_END) * difference(maps, wanted)
+        terms |= eyes.distances(decoded, sight)
+        terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), model)
+        return _with_rate(terms, codec.bits(maps), control, done)
+
+    Stage("light", folder, codec, stage, control, layout.text).run(step)
     return codec
 
 
-def distances_of(targets: dict[str, nn.Module], decoded: Tensor, image: Tensor) -> dict[str, Tensor]:
-    """How far each target network's output on decoded frames is from that on the frames [N,3,H,W] themselves."""
-    with mixed_precision(image.device):
-        with torch.no_grad():
-            wanted = {task: network(image) for task, network in targets.items()}
-        got = {task: network(decoded) for task, network in targets.items()}
-    return {task: FROM_TARGETS[task](got[task], wanted[task]) for task in targets}
+def _imitate(
+    config: TrainConfig, frames: Frames, eyes: Eyes, layout: LatentLayout, teacher: Codec, codec: Codec, folder: Path
+) -> None:
+    """Teach the light encoder of `codec` what the strong one of `teacher` puts out."""
+    pupil = Pupil(codec.encoder, teacher.encoder.widths).to(frames.image.device, memory_format=torch.channels_last)
+    stage, lessons = config.codec.imitation, Lessons(config.seed)
+
+    def prepare(number: int) -> Lesson:
+        image = mixed(_drawn(config, frames, layout, stage, 4, number)[0])
+        with torch.no_grad(), mixed_precision(image.device):
+            features = teacher.encoder.reduced(eyes.look(image).features)
+            maps = _in_full(teacher.encoder.heads(features))
+        return Lesson(image, tuple(features), tuple(map_.round() for map_ in maps))
+
+    def step(number: int) -> tuple[Tensor, dict[str, float]]:
+        if number % REPLAYS == 0 or not lessons:
+            lessons.add(prepare(number))
+        lesson = lessons.draw()
+        with mixed_precision(lesson.image.device):
+            terms = lesson_loss(pupil, lesson)
+        return sum(terms.values()), {name: value.item() for name, value in terms.items()}
+
+    Stage("imitation", folder, pupil, stage, meaning=layout.text).run(step)
 
 
-def random_prefixes(config: CodecConfig, count: int) -> Tensor:
-    """Layers kept for each of `count` frames: all for a configured share, else uniform from 1 up."""
-    prefixes = torch.randint(1, len(config.layers) + 1, (count,))
-    return torch.where(torch.rand(count) < config.full_share, len(config.layers), prefixes)
+def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, folder: Path) -> Codec:
+    """A task-blind codec: the same networks for the same number of steps, for the image's mean squared error."""
+    torch.manual_seed(config.seed)
+    codec, control = _placed(light_codec(layout), frames), RateControl(config.codec.target_bytes)
+    stage = replace(config.codec.light, steps=config.codec.light.steps + config.codec.strong.steps)
+
+    def step(number: int) -> tuple[Tensor, dict[str, float]]:
+        image, prefixes = _drawn(config, frames, layout, stage, 3, number)
+        with mixed_precision(image.device):
+            maps = _in_full(codec.encoder(image))
+            decoded = codec.decode(maps, prefixes)
+        terms = {"image": _IMAGE_WEIGHT * F.mse_loss(decoded.float(), image)}
+        return _with_rate(terms, codec.bits(maps), control, number / stage.steps)
+
+    Stage("image", folder, codec, stage, control, layout.text).run(step)
+    return codec
 
 
-def likeness_weight(done: float) -> float:
-    """Weight of the image's own mean squared error after a share `done` of the training."""
-    fade = min(1.0, done / _LIKENESS_FADED)
-    return _LIKENESS_END + (_LIKENESS - _LIKENESS_END) * (0.5 + 0.5 * math.cos(math.pi * fade))
+def _placed(codec: Codec, frames: Frames) -> Codec:
+    return codec.to(frames.image.device, memory_format=torch.channels_last)
+
+
+def _drawn(
+    config: TrainConfig, frames: Frames, layout: LatentLayout, stage: StageConfig, seed: int, number: int
+) -> tuple[Tensor, Tensor]:
+    """Images [N,3,H,W] of a step, and of how many layers each is decoded."""
+    image = frames.batch(stage, config.seed + seed, number, config.augment).image
+    prefixes = random_prefixes(layout, config.codec.full_share, len(image)).to(image.device)
+    return image.contiguous(memory_format=torch.channels_last), prefixes
+
+
+def _in_full(maps: Sequence[Tensor]) -> list[Tensor]:
+    """Maps in float32: the integers of an epitome do not fit the 8 bits of a bfloat16."""
+    return [map_.float() for map_ in maps]
+
+
+def _with_rate(
+    terms: dict[str, Tensor], bits: Tensor, control: RateControl, done: float
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss with the rate term, and what to show of it."""
+    mean_bytes, loss = bits.mean() / 8, sum(terms.values())
+    if done > _RATE_FREE:
+        loss = loss + control.weight(mean_bytes.item()) * mean_bytes / 1000
+    shown = {name: value.item() for name, value in terms.items()}
+    return loss, {**shown, "bytes": mean_bytes.item(), "rate": math.exp(control.log_weight)}
+
+
+def random_prefixes(layout: LatentLayout, full_share: float, count: int) -> Tensor:
+    """Layers kept for each of `count` frames: all for a share of them, else uniform from 1 up."""
+    prefixes = torch.randint(1, len(layout.layers) + 1, (count,))
+    return torch.where(torch.rand(count) < full_share, len(layout.layers), prefixes)
+
+
+def faded(done: float, first: float, last: float) -> float:
+    """A weight that goes from `first` to `last` in the first share of a training, after a share `done` of it."""
+    fade = min(1.0, done / _FADED)
+    return last + (first - last) * (0.5 + 0.5 * math.cos(math.pi * fade))

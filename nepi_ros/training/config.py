@@ -11,6 +11,7 @@ import yaml
 
 from nepi_ros.errors import ConfigError
 from nepi_ros.tasks import TASKS
+from nepi_ros.training.latent import LatentLayout
 
 T = TypeVar("T")
 
@@ -70,6 +71,19 @@ class StageConfig:
     decay: float = 1e-4
     window: tuple[int, int] | None = None
 
+    def __post_init__(self) -> None:
+        for name, lowest in (("steps", 0), ("batch", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+                raise ValueError(f"{name}: {value!r} is not a whole number from {lowest} up")
+        for name in ("rate", "decay"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or value < 0:
+                raise ValueError(f"{name}: {value!r} is not a number from 0 up")  # YAML reads 1e-3 as text
+        sides = self.window
+        if sides is not None and not (len(sides) == 2 and all(s > 0 and s % 32 == 0 for s in sides)):
+            raise ValueError(f"window: {list(sides)} is not [width, height] in multiples of 32")
+
 
 @dataclass(frozen=True)
 class TargetsConfig:
@@ -94,21 +108,33 @@ OBJECTIVES = ("targets", "image")
 class CodecConfig:
     """Encoder and decoder.
 
-    layers: latent channels per layer, most important first. target_bytes: mean size of the full epitome that
-    the rate term steers to (by the training prior; the coder's contexts then save some of it).
-    full_share: share of frames trained with all layers, the rest with a random prefix. objective: what must survive,
-    the target networks' outputs or the image itself (mean squared error: a task-blind autoencoder, to compare with).
+    layers: as LatentLayout.of reads them. target_bytes: mean size of the full epitome that the rate term steers to (by
+    the training prior; the coder's contexts then save some of it). full_share: share of frames trained with all
+    layers, the rest with a random prefix. objective: what must survive, the target networks' outputs (`targets`) or
+    the `image` itself (mean squared error: a task-blind autoencoder, to compare with, which trains for the steps of
+    both stages). strong: training of the strong encoder and the wide decoder, left out with 0 steps; imitation:
+    of the light encoder by the strong one's example; light: of the light encoder and the slim decoder together.
+    kept: how many of the layers, from the first, the bundle gets; all without it. Where later layers help training
+    and hurt the answers, they are better left out.
     """
 
-    layers: tuple[int, ...] = (1, 1, 2, 2, 3, 3, 4, 4, 6, 6, 8, 8)
+    layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
     target_bytes: float = 2500.0
-    full_share: float = 0.3
+    full_share: float = 0.2
     objective: str = "targets"
-    stage: StageConfig = field(default_factory=StageConfig)
+    kept: int | None = None
+    strong: StageConfig = field(default_factory=StageConfig)
+    imitation: StageConfig = field(default_factory=StageConfig)
+    light: StageConfig = field(default_factory=StageConfig)
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise ConfigError(f"codec.objective: {self.objective!r}; choose from {', '.join(OBJECTIVES)}")
+        if not self.target_bytes > 0 or not 0 <= self.full_share <= 1:
+            raise ConfigError("codec: target_bytes must be more than 0, and full_share from 0 to 1")
+        count = len(LatentLayout.of(self.layers).layers)
+        if self.kept is not None and not (isinstance(self.kept, int) and 1 <= self.kept <= count):
+            raise ConfigError(f"codec.kept: {self.kept!r} is not a number of layers from 1 to {count}")
 
 
 @dataclass(frozen=True)
@@ -152,7 +178,8 @@ class TrainConfig:
 
 
 _NESTED = {"input": InputConfig, "augment": AugmentConfig, "targets": TargetsConfig, "codec": CodecConfig,
-           "scenes": ScenesConfig, **dict.fromkeys(("joint", "tune", "robust", "stage"), StageConfig)}  # fmt: skip
+           "scenes": ScenesConfig,
+           **dict.fromkeys(("joint", "tune", "robust", "strong", "imitation", "light"), StageConfig)}  # fmt: skip
 
 
 def _build(kind: type[T], content: Any, where: str) -> T:
@@ -167,6 +194,8 @@ def _build(kind: type[T], content: Any, where: str) -> T:
         return kind(**values)
     except TypeError as error:
         raise ConfigError(f"{where or 'the file'}: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{where}{error}") from error
 
 
 def _plain(value: Any) -> Any:

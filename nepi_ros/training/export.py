@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
-import math
 import warnings
 
 import numpy as np
@@ -14,49 +14,71 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nepi_ros.errors import BundleError
 from nepi_ros.tasks import REGISTRY
-from nepi_ros.training.codec import LATENT_LIMIT
-from nepi_ros.training.targets import weight_scale
+from nepi_ros.training.codec import LATENT_LIMIT, Codec
+from nepi_ros.training.latent import LatentLayout
+from nepi_ros.training.networks import Encoder
+from nepi_ros.training.targets import fuse_batch_norm, weight_scale
 
 # The newest opset that the TorchScript-based exporter writes without conversion; ONNX Runtime 1.13 and later read it.
 _OPSET = 17
 
 
 class DeployedEncoder(nn.Module):
-    """image uint8 [N,H,W,3] -> flat latent int8 [N,T]."""
+    """image uint8 [N,H,W,3] -> flat latent int8 [N,T]. Takes `encoder` over, its batch norms fused."""
 
-    def __init__(self, encoder: nn.Module) -> None:
+    def __init__(self, encoder: Encoder, layout: LatentLayout, values: int) -> None:
+        """`values`: how many values of the latent, from the first, are given out."""
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.layout, self.values = encoder, layout, values
+        _fold(encoder.trunk.fine[0], encoder.trunk.SCALE / 255.0, encoder.trunk.SHIFT)
 
     def forward(self, image: Tensor) -> Tensor:
-        latent = self.encoder(image.permute(0, 3, 1, 2).float() / 255.0)
-        return latent.round().clamp(-LATENT_LIMIT, LATENT_LIMIT).to(torch.int8).flatten(1)
+        features = self.encoder.trunk.features(image.permute(0, 3, 1, 2).float())
+        latent = self.layout.flat(self.encoder.heads(features))[:, : self.values]
+        return latent.round().clamp(-LATENT_LIMIT, LATENT_LIMIT).to(torch.int8)
+
+
+@torch.no_grad()
+def _fold(convolution: nn.Conv2d, scale: float, shift: float) -> None:
+    """Make a convolution without padding do its input's scaling, which at full size takes as long as itself."""
+    convolution.bias += shift * convolution.weight.sum((1, 2, 3))
+    convolution.weight *= scale
 
 
 class DeployedDecoder(nn.Module):
-    """flat latent int8 [N,T] -> image float32 [N,3,H,W]."""
+    """flat latent int8 [N,T] -> image float32 [N,3,H,W] of size (width, height). Values that are not given are 0."""
 
-    def __init__(self, decoder: nn.Module, latent_shape: tuple[int, int, int]) -> None:
+    def __init__(self, decoder: nn.Module, layout: LatentLayout, size: tuple[int, int]) -> None:
         super().__init__()
-        self.decoder, self.latent_shape = decoder, latent_shape
+        self.decoder, self.layout, self.size = decoder, layout, size
+        self.values = sum(shape.size for shape in layout.shapes(size))
 
     def forward(self, latent: Tensor) -> Tensor:
-        return self.decoder(latent.float().view(-1, *self.latent_shape))
+        whole = F.pad(latent.float(), (0, self.values - latent.shape[1]))
+        return self.decoder(self.layout.maps(whole, self.size))
 
 
-def export_encoder(encoder: nn.Module, size: tuple[int, int]) -> bytes:
-    """ONNX of an encoder for images of size (width, height)."""
+def export_codec(codec: Codec, size: tuple[int, int], kept: int | None = None) -> dict[str, bytes]:
+    """encoder.onnx and decoder.onnx for images of size (width, height) and the first `kept` layers, all by default.
+
+    The codec is left as it is.
+    """
+    codec = copy.deepcopy(codec).eval()
+    fuse_batch_norm(codec)
+    values = sum(shape.size for shape in codec.layout.shapes(size)[:kept])
+    encoder = DeployedEncoder(codec.encoder, codec.layout, values)
+    decoder = DeployedDecoder(codec.decoder, codec.layout, size)
+    halve_weights(codec)
     image = torch.randint(0, 256, (2, size[1], size[0], 3), dtype=torch.uint8)
-    return _export(DeployedEncoder(encoder), image, "image", "latent", tolerance=1.0)
-
-
-def export_decoder(decoder: nn.Module, latent_shape: tuple[int, int, int]) -> bytes:
-    """ONNX of a decoder for latents of shape (C, h, w)."""
-    latent = torch.randint(-3, 4, (2, math.prod(latent_shape)), dtype=torch.int8)
-    return _export(DeployedDecoder(decoder, latent_shape), latent, "latent", "image")
+    latent = torch.randint(-3, 4, (2, values), dtype=torch.int8)
+    return {
+        "encoder.onnx": _export(encoder, image, "image", "latent", tolerance=1.0),
+        "decoder.onnx": _export(decoder, latent, "latent", "image"),
+    }
 
 
 @torch.no_grad()

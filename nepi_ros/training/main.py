@@ -24,9 +24,17 @@ from nepi_ros.training.targets import robust_networks, target_networks, trained_
 
 _LOG = logging.getLogger(__name__)
 
+_STAGES = (
+    "Stages: the target networks (unless the configuration names them), a strong codec that reads what those networks "
+    "see, a light encoder that imitates its own, and the light codec that goes into the bundle. Then it is measured on "
+    "the validation frames. Interrupted with Ctrl-C, the same command goes on at the last checkpoint, at most a "
+    "minute old. doc/method.md explains the configuration."
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of `nepi train`."""
+    parser.epilog = _STAGES
     parser.add_argument("config", type=Path, help="YAML file, for instance models/patrol/train.yaml")
     parser.add_argument("-o", "--out", type=Path, help="folder of the bundle (default: the configuration's)")
     goes_on = "folder for checkpoints (default: %(default)s); a run that was stopped goes on from there"

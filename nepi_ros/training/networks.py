@@ -7,9 +7,13 @@ Only convolutions, ReLU, bilinear resizing and pooling, so that every runtime ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from nepi_ros.training.latent import CELLS, WHOLE, LatentLayout
 
 
 def conv_bn(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -138,35 +142,114 @@ class Block(nn.Module):
         return F.relu(x + self.second(F.relu(self.first(x))))
 
 
-class Encoder(nn.Module):
-    """image [N,3,H,W] in 0..1 -> latent [N,C,H/16,W/16], real-valued; rounding it makes the epitome."""
+class LightTrunk(nn.Module):
+    """image [N,3,H,W] in 0..1 -> features at 1/16 and 1/32 of its size, for a robot's processor: 1.3 thousand
+    multiply-accumulates a pixel. It begins with patches in place of convolutions at high resolution, which are few
+    multiply-accumulates but much memory traffic."""
 
-    def __init__(self, latent: int, widths: tuple[int, int, int] = (32, 64, 96)) -> None:
+    SCALE, SHIFT = 4.0, -2.0
+
+    def __init__(self, widths: tuple[int, int, int, int] = (24, 32, 80, 112)) -> None:
         super().__init__()
-        a, b, c = widths
-        self.layers = nn.Sequential(
-            nn.PixelUnshuffle(4), nn.Conv2d(48, a, 3, 1, 1), nn.ReLU(inplace=True),
-            nn.Conv2d(a, b, 3, 2, 1), nn.ReLU(inplace=True), Block(b),
-            nn.Conv2d(b, c, 3, 2, 1), nn.ReLU(inplace=True), Block(c), Block(c),
-            nn.Conv2d(c, latent, 1),
+        stem, a, b, c = widths
+        self.channels = [b, c]
+        self.fine = nn.Sequential(
+            nn.Conv2d(3, stem, 4, 4, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True),
+            conv_bn(stem, a, stride=2), NormedBlock(a), conv_bn(a, b, stride=2), NormedBlock(b),
         )  # fmt: skip
+        self.coarse = nn.Sequential(conv_bn(b, c, stride=2), NormedBlock(c))
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.layers(image * 2.0 - 1.0)
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return self.features(image * self.SCALE + self.SHIFT)
+
+    def features(self, scaled: Tensor) -> list[Tensor]:
+        """The features of an image that is scaled already."""
+        fine = self.fine(scaled)
+        return [fine, self.coarse(fine)]
+
+
+class Heads(nn.Module):
+    """Features at 1/16 and 1/32 -> maps [N,C,h,w], one per cell of CELLS, real-valued; rounding makes the epitome.
+
+    Each grid's map is read from its own features and from what the coarser ones know of the surroundings.
+    """
+
+    def __init__(self, layout: LatentLayout, channels: Sequence[int], widths: tuple[int, int] = (80, 112)) -> None:
+        super().__init__()
+        fine, coarse = widths
+        self.fine, self.coarse = nn.Conv2d(channels[0], fine, 1), nn.Conv2d(channels[1], coarse, 1)
+        self.surroundings = nn.Conv2d(coarse, fine, 1)
+        inputs = (fine, coarse, coarse)
+        self.grids = nn.ModuleList(
+            nn.Conv2d(width, max(1, layout.channels(cell)), 1) for cell, width in zip(CELLS, inputs, strict=False)
+        )
+        self.whole = nn.Sequential(
+            nn.Linear(fine + coarse, 128), nn.ReLU(inplace=True), nn.Linear(128, max(1, layout.channels(WHOLE)))
+        )
+        self._counts = [layout.channels(cell) for cell in CELLS]
+        with torch.no_grad():
+            # Latents that start well above the rounding step, so that the first epitomes are not all zeros.
+            for layer in (*self.grids, self.whole[-1]):
+                layer.weight.mul_(4.0)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        coarse = F.relu(self.coarse(features[1]))
+        around = F.interpolate(self.surroundings(coarse), size=features[0].shape[2:], mode="nearest")
+        fine = F.relu(self.fine(features[0]) + around)
+        coarsest = F.avg_pool2d(coarse, 2, ceil_mode=True)
+        maps = [head(x) for head, x in zip(self.grids, (fine, coarse, coarsest), strict=True)]
+        pooled = torch.cat([x.mean((2, 3)) for x in (fine, coarse)], dim=1)
+        maps.append(self.whole(pooled)[:, :, None, None])
+        return [map_[:, :count] for map_, count in zip(maps, self._counts, strict=True)]
+
+
+class Encoder(nn.Module):
+    """image [N,3,H,W] in 0..1 -> maps as of Heads."""
+
+    def __init__(self, layout: LatentLayout) -> None:
+        super().__init__()
+        self.trunk = LightTrunk()
+        self.heads = Heads(layout, self.trunk.channels)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        return self.heads(self.trunk(image))
 
 
 class Decoder(nn.Module):
-    """latent [N,C,H/16,W/16] (missing layers 0) -> image [N,3,H,W] in about 0..1, for the target networks' eyes."""
+    """maps as of Heads (missing layers 0) -> image [N,3,H,W] in about 0..1, for the target networks' eyes.
 
-    def __init__(self, latent: int, widths: tuple[int, int, int] = (128, 80, 40)) -> None:
+    From the coarsest grid to the finest: each takes over what the coarser ones say and adds what its own map says. A
+    coarse square's features unfold into those of the four within it, so coarse layers can tell of fine detail too.
+    """
+
+    START = (4, 5)  # grid, then stretched to the coarsest map's, on which the whole frame's values are laid out
+
+    def __init__(self, layout: LatentLayout, width: float = 1.0) -> None:
         super().__init__()
-        a, b, c = widths
-        self.layers = nn.Sequential(
-            nn.Conv2d(latent, a, 3, 1, 1), nn.ReLU(inplace=True), Block(a), Block(a),
-            nn.Conv2d(a, 4 * b, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True), Block(b),
-            nn.Conv2d(b, 4 * c, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True), Block(c),
+        c, b, *steps = (int(w * width) // 8 * 8 for w in (40, 64, 112, 128, 128))
+        self._counts = [layout.channels(cell) for cell in CELLS]
+        self.whole = nn.Linear(max(1, layout.channels(WHOLE)), steps[-1] * self.START[0] * self.START[1])
+        self.inputs = nn.ModuleList(
+            nn.Conv2d(max(1, layout.channels(cell)), out, 3, 1, 1) for cell, out in zip(CELLS, steps, strict=False)
+        )
+        self.blocks = nn.ModuleList([nn.Sequential(Block(steps[0]), Block(steps[0])), Block(steps[1]), Block(steps[2])])
+        self.passes = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2))
+            for fine, coarse in zip(steps, steps[1:], strict=False)
+        )
+        self.image = nn.Sequential(
+            nn.Conv2d(steps[0], 4 * b, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True), Block(b),
+            nn.Conv2d(b, 4 * c, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True),
             nn.Conv2d(c, 48, 3, 1, 1), nn.PixelShuffle(4),
         )  # fmt: skip
 
-    def forward(self, latent: Tensor) -> Tensor:
-        return self.layers(latent) + 0.5
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        *grids, whole = (m if m.shape[1] else m.new_zeros(m.shape[0], 1, *m.shape[2:]) for m in maps)
+        x = self.whole(whole[:, :, 0, 0]).reshape(-1, self.inputs[-1].out_channels, *self.START)
+        x = F.interpolate(x, size=grids[-1].shape[2:], mode="bilinear", align_corners=False)
+        for level in reversed(range(len(grids))):
+            if level < len(self.passes):
+                height, width = grids[level].shape[2:]
+                x = self.passes[level](x)[:, :, :height, :width]  # a coarse map may reach beyond the frame
+            x = self.blocks[level](F.relu(x + self.inputs[level](grids[level])))
+        return self.image(x) + 0.5

@@ -184,7 +184,7 @@ def _train_trunk(config: TrainConfig, frames: Frames, networks: dict[str, nn.Mod
             features = trunk(batch.image.contiguous(memory_format=torch.channels_last))
             outputs = {task: network.read_out(features) for task, network in networks.items()}
         losses = {task: _loss(task, output, batch, weights) for task, output in outputs.items()}
-        return sum(losses.values()), {task[:5]: value.item() for task, value in losses.items()}
+        return sum(losses.values()), {task: value.item() for task, value in losses.items()}
 
     Stage("targets", folder, together, stage).run(step)
     return trunk

@@ -12,16 +12,17 @@ from nepi_ros.bench.frames import BenchFrames, Frame
 from nepi_ros.bench.judge import AGREEMENT, meters_of, networks_id
 from nepi_ros.bench.peers.stills import JPEG_QUALITIES
 from nepi_ros.bench.points import Point, PointStore, point_key
+from nepi_ros.bench.wire import epitome_room
 from nepi_ros.bench.workbench import Bench, Setup
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Encoder, packed_size, untouched
+from nepi_ros.codec import Encoder, untouched
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.link.returns import DENSE, SCALES
 from nepi_ros.progress import progress_bar
 from nepi_ros.result_code import depth_png, labels_png
 from nepi_ros.tasks import REGISTRY, TaskSpec
 
-_VERSION = 1
+_VERSION = 2
 _NEAREST_M = 0.05
 WIDTHS = {"segmentation": 160, "depth": 80}
 """Pixels of full results: what edge_node has by default."""
@@ -32,14 +33,14 @@ TOP_K = 5
 class Measured:
     """Sizes in bytes of F frames, and what sizes are worth.
 
-    layers: [F][L] each layer packed. jpeg: [F][Q], qualities ascending; jpeg_agreement: task -> [Q]. results: dense
-    task -> [F][S] for SCALES; retention: dense task -> [S], agreement of a result of that scale, enlarged again,
-    with the network's own result, relative to the largest scale.
+    epitomes: [F][L] for each prefix its messages, as [layers so far, bytes of data]. jpeg: [F][Q], qualities
+    ascending; jpeg_agreement: task -> [Q]. results: dense task -> [F][S] for SCALES; retention: dense task -> [S],
+    agreement of a result of that scale, enlarged again, with the network's own result, relative to the largest scale.
     """
 
     frames_id: str
     names: list[str]
-    layers: list[list[int]]
+    epitomes: list[list[list[list[int]]]]
     qualities: list[int]
     jpeg: list[list[int]]
     jpeg_agreement: dict[str, list[float]]
@@ -64,7 +65,7 @@ def measure(bundle: Path, data: Path, out: Path, limit: int) -> Measured:
     measured = Measured(
         bench.frames.fingerprint,
         [frame.name for frame in bench.frames.frames],
-        _layers(bench.bundle, bench.frames),
+        _epitomes(bench.bundle, bench.frames),
         list(JPEG_QUALITIES),
         np.stack([point.sizes for point in jpeg], axis=1).tolist(),
         {task: [_agreement(bench.bundle, task, point) for point in jpeg] for task in bench.bundle.tasks},
@@ -94,10 +95,14 @@ def _agreement(bundle: Bundle, task: str, point: Point) -> float:
     return float(meters_of(bundle)[task][AGREEMENT]().of(point.counts[task][AGREEMENT].sum(axis=0)))
 
 
-def _layers(bundle: Bundle, frames: BenchFrames) -> list[list[int]]:
-    encoder = Encoder(bundle)
-    streams = (encoder.encode(frame.image).streams for frame in _bar(frames.frames, "epitomes"))
-    return [[packed_size([stream]) for stream in layers] for layers in streams]
+def _epitomes(bundle: Bundle, frames: BenchFrames) -> list[list[list[list[int]]]]:
+    """Messages of every prefix of every frame, split as encoder_node does."""
+    encoder, prefixes = Encoder(bundle), range(1, len(bundle.layers) + 1)
+    encoded = (encoder.encode(frame.image) for frame in _bar(frames.frames, "epitomes"))
+    return [
+        [[[s.stop, len(s.stream)] for s in frame.segments(count, epitome_room())] for count in prefixes]
+        for frame in encoded
+    ]
 
 
 def _results(bench: Bench) -> tuple[dict[str, list[list[int]]], dict[str, list[float]]]:

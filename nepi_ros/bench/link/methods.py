@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from nepi_ros.bench.link.oracle import oracle
 from nepi_ros.bench.link.payloads import Option, Payloads
 from nepi_ros.bench.link.replay import Conditions, Outcome, Replay, Robot
 from nepi_ros.bench.link.rules import GccLike, NoControl
+from nepi_ros.link.budget import Choices
 from nepi_ros.link.control import ControlSettings, LinkControl, Rule
 from nepi_ros.link.trace import Schedule
 
@@ -48,6 +51,14 @@ def control(conditions: Conditions) -> LinkControl:
     return LinkControl(ControlSettings(deadline_s=conditions.deadline_s))
 
 
+def choices_of(options: Sequence[tuple[Option, ...]], accuracy: Sequence[Sequence[float]]) -> list[Choices]:
+    """For each frame what its options cost, and how accurate they are with full results."""
+    return [
+        Choices(*np.array([(option.wire, accuracy[option.worth[-1]][0]) for option in each]).T)
+        for each in options
+    ]
+
+
 def run(method: str, payloads: Payloads, link: Link, conditions: Conditions) -> Run:
     """Play a method over a link."""
     if method == "oracle":
@@ -56,15 +67,16 @@ def run(method: str, payloads: Payloads, link: Link, conditions: Conditions) -> 
         )
         return Run(outcomes, payloads.epitome_accuracy, [])
     rule, options = _makers(payloads, conditions)[method]
-    robot = Robot(rule(), options)
-    Replay([robot], payloads, link.up, link.down, conditions, time.perf_counter).run(link.seconds)
     accuracy = payloads.jpeg_accuracy if method.startswith("jpeg") else payloads.epitome_accuracy
+    robot = Robot(rule(), options, choices_of(options, accuracy))
+    Replay([robot], payloads, link.up, link.down, conditions, time.perf_counter).run(link.seconds)
     return Run(robot.outcomes, accuracy, robot.decision_s)
 
 
 def run_two(payloads: Payloads, link: Link, conditions: Conditions) -> tuple[list[Outcome], list[Outcome]]:
     """Two robots with epitomes on one link, the second half a period behind the first."""
-    first, second = (Robot(control(conditions), payloads.epitomes) for _ in range(2))
+    choices = choices_of(payloads.epitomes, payloads.epitome_accuracy)
+    first, second = (Robot(control(conditions), payloads.epitomes, choices) for _ in range(2))
     second = replace(second, offset_s=0.5 / conditions.fps)
     Replay([first, second], payloads, link.up, link.down, conditions).run(link.seconds)
     return first.outcomes, second.outcomes

@@ -11,7 +11,7 @@ from nepi_ros.bench.link.measure import TOP_K, Measured
 from nepi_ros.bench.wire import classification_serialised, epitome_envelope, image_serialised, report_serialised
 from nepi_ros.bundle import Bundle
 from nepi_ros.link.returns import DENSE, SCALES, ladder
-from nepi_ros.link.wire import packets, single_packet
+from nepi_ros.link.wire import packets
 
 FIXED_QUALITY = 50
 Packets = tuple[int, ...]
@@ -66,10 +66,10 @@ def make_payloads(bundle: Bundle, measured: Measured) -> Payloads:
     least = next((q for q in range(1, len(jpeg_full)) if jpeg_full[q][0] >= epitome_accuracy[1][0]), 1)
     fixed = measured.qualities.index(FIXED_QUALITY)
     return Payloads(
-        tuple(_epitome_options(layers[:useful]) for layers in measured.layers),
+        tuple(_epitome_options(prefixes[:useful]) for prefixes in measured.epitomes),
         tuple(_jpeg_options(sizes, least) for sizes in measured.jpeg),
         tuple(_jpeg_options(sizes[fixed : fixed + 1], 0, fixed) for sizes in measured.jpeg),
-        tuple(_result_messages(bundle, measured, frame, steps) for frame in range(len(measured.layers))),
+        tuple(_result_messages(bundle, measured, frame, steps) for frame in range(len(measured.epitomes))),
         packets(report_serialised()),
         epitome_accuracy,
         jpeg_full,
@@ -90,19 +90,13 @@ def _accuracies(
     return (tuple(0.0 for _ in steps), *rows)
 
 
-def _epitome_options(layers: Sequence[int]) -> tuple[Option, ...]:
-    """Every prefix, split into messages at layer boundaries as encoder_node does (codec.split)."""
+def _epitome_options(prefixes: Sequence[Sequence[Sequence[int]]]) -> tuple[Option, ...]:
+    """Every prefix, in its messages."""
     envelope = epitome_envelope()
-    room = single_packet() - envelope
-    groups: list[list[int]] = []
-    options = []
-    for count, size in enumerate(layers, 1):
-        if not groups or groups[-1][0] + size > room:
-            groups.append([0, 0])
-        groups[-1] = [groups[-1][0] + size, count]
-        messages = tuple(packets(envelope + size) for size, _ in groups)
-        options.append(Option(messages, tuple(last for _, last in groups)))
-    return tuple(options)
+    return tuple(
+        Option(tuple(packets(envelope + size) for _, size in messages), tuple(layers for layers, _ in messages))
+        for messages in prefixes
+    )
 
 
 def _jpeg_options(sizes: Sequence[int], least: int, first: int = 0) -> tuple[Option, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from nepi_ros.bench.link.payloads import Option, Payloads
 from nepi_ros.link.bottleneck import Bottleneck
-from nepi_ros.link.budget import FrameReport
+from nepi_ros.link.budget import Choices, FrameReport
 from nepi_ros.link.control import Rule
 from nepi_ros.link.returns import UNLIMITED
 from nepi_ros.link.trace import Schedule
@@ -55,10 +55,11 @@ class Outcome:
 
 @dataclass
 class Robot:
-    """A method at work: its rule, and for each frame the options it may send, smallest first."""
+    """A method at work: its rule, and for each frame the options it may send, smallest first, with their worth."""
 
     rule: Rule
     options: Sequence[tuple[Option, ...]]
+    choices: Sequence[Choices]
     offset_s: float = 0.0
     outcomes: list[Outcome] = field(default_factory=list)
     decision_s: list[float] = field(default_factory=list)
@@ -153,7 +154,7 @@ class Replay:
         options = me.options[number % len(me.options)]
         me.rule.encoded(age)
         begun = self._clock() if self._clock else 0.0
-        budget = me.rule.budget(now, age, options[0].wire)
+        budget = me.rule.budget(now, age, options[0].wire, me.choices[number % len(me.choices)])
         if self._clock:
             me.decision_s.append(self._clock() - begun)
         choice = next((option for option in reversed(options) if option.wire <= budget.bytes), None)

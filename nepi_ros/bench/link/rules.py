@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from nepi_ros.link.budget import Budget, FrameReport, LinkState
+from nepi_ros.link.budget import Budget, Choices, FrameReport, LinkState
 
 _NONE = LinkState(math.nan, math.nan, math.nan, math.nan, 0)
 
@@ -23,7 +23,7 @@ class NoControl:
         """Does not matter."""
         return True
 
-    def budget(self, now: float, age_s: float, least_bytes: int = 1) -> Budget:
+    def budget(self, now: float, age_s: float, least_bytes: int = 1, choices: Choices | None = None) -> Budget:
         """As much as there is."""
         return Budget(1 << 30)
 
@@ -68,7 +68,7 @@ class GccLike(NoControl):
         self._before = (now, away)
         return True
 
-    def budget(self, now: float, age_s: float, least_bytes: int = 1) -> Budget:
+    def budget(self, now: float, age_s: float, least_bytes: int = 1, choices: Choices | None = None) -> Budget:
         """The rate's share of a frame."""
         return Budget(max(least_bytes, int(self._rate / self._fps)))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.peers.base import Coded, Setting
-from nepi_ros.bench.wire import epitome_wire
+from nepi_ros.bench.wire import epitome_room, epitome_wire
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Decoder, Encoder, packed_size
+from nepi_ros.codec import Decoder, Encoder
 from nepi_ros.errors import ConfigError
 
 
@@ -40,8 +40,9 @@ class EpitomePeer:
             self._codec = Encoder(self._bundle), Decoder(self._bundle)
         encoder, decoder = self._codec
         for frame in run:
-            streams = encoder.encode(frame.image, setting["layers"]).streams
-            yield Coded(packed_size(streams), epitome_wire(streams), decoder.decode([streams])[0])
+            encoded = encoder.encode(frame.image, setting["layers"])
+            segment, messages = encoded.segment(), encoded.segments(encoded.layers, epitome_room())
+            yield Coded(len(segment.stream), epitome_wire(messages), decoder.decode([[segment]])[0])
 
 
 class MissingPeer:

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frozen target networks as the codec's training uses them: what they see in a frame, and how far off a decoded
+one is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nepi_ros.training.latent import LatentLayout
+from nepi_ros.training.loop import mixed_precision
+from nepi_ros.training.losses import FROM_TARGETS
+from nepi_ros.training.networks import Heads, NormedBlock, Trunk
+
+# Features that differ by their own spread count as much as this in the loss.
+_FEATURE_WEIGHT = 0.3
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What target networks make of images: outputs by task, and their trunks' features by task."""
+
+    outputs: dict[str, Tensor]
+    trunks: dict[str, list[Tensor]]
+
+    @property
+    def features(self) -> tuple[Tensor, Tensor]:
+        """All networks' features on two grids, 1/16 and 1/32 of the image; the finer ones folded into the first."""
+        fine, coarse = [], []
+        for quarter, eighth, sixteenth, thirty_second in self.trunks.values():
+            fine += [F.pixel_unshuffle(quarter, 4), F.pixel_unshuffle(eighth, 2), sixteenth]
+            coarse.append(thirty_second)
+        return torch.cat(fine, dim=1), torch.cat(coarse, dim=1)
+
+
+class Eyes:
+    """Frozen target networks by task. Those with a `networks.Trunk` also show its features."""
+
+    def __init__(self, targets: dict[str, nn.Module]) -> None:
+        self.targets = targets
+        self._own = [task for task, network in targets.items() if isinstance(getattr(network, "trunk", None), Trunk)]
+
+    @property
+    def channels(self) -> tuple[int, int] | None:
+        """Channels of `Sight.features`, or None when no network shows any."""
+        if not self._own:
+            return None
+        all_ = [self.targets[task].trunk.channels for task in self._own]
+        return sum(16 * a + 4 * b + c for a, b, c, _ in all_), sum(d for *_, d in all_)
+
+    @torch.no_grad()
+    def look(self, image: Tensor) -> Sight:
+        """What the networks see in images [N,3,H,W]; no gradients."""
+        return self._see(image)
+
+    def distances(self, decoded: Tensor, sight: Sight) -> dict[str, Tensor]:
+        """How far each target network's output on decoded frames [N,3,H,W] is from that on the untouched ones, and how
+        far apart the features are."""
+        with mixed_precision(decoded.device):
+            got = self._see(decoded)
+        found = {task: FROM_TARGETS[task](got.outputs[task], sight.outputs[task]) for task in self.targets}
+        if self._own:
+            apart = [_apart(got.trunks[task][k], sight.trunks[task][k]) for task in self._own for k in (-2, -1)]
+            found["features"] = _FEATURE_WEIGHT * sum(apart) / len(apart)
+        return found
+
+    def _see(self, image: Tensor) -> Sight:
+        trunks = {task: self.targets[task].trunk(image) for task in self._own}
+        outputs = {
+            task: network.read_out(trunks[task]) if task in trunks else network(image)
+            for task, network in self.targets.items()
+        }
+        return Sight(outputs, trunks)
+
+
+def _apart(features: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared difference in variances of the wanted features."""
+    wanted = wanted.float()
+    return F.mse_loss(features.float(), wanted) / wanted.var(correction=0).clamp(min=1e-6)
+
+
+class StrongEncoder(nn.Module):
+    """Features of target networks (`Sight.features`) -> maps as of Heads."""
+
+    def __init__(self, layout: LatentLayout, channels: tuple[int, int], widths: tuple[int, int] = (160, 192)) -> None:
+        super().__init__()
+        self.widths = widths
+        self.reduce = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, b, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True), NormedBlock(b))
+            for a, b in zip(channels, widths, strict=True)
+        )
+        self.heads = Heads(layout, widths, widths)
+
+    def reduced(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """What it makes of the features first, on the same two grids."""
+        return [reduce(x) for reduce, x in zip(self.reduce, features, strict=True)]
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        return self.heads(self.reduced(features))

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a latent's layers lie on maps of several sizes: the whole frame, coarse grids, the finest grid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nepi_ros.codec import LayerShape
+from nepi_ros.codec.tables import MAX_CHANNELS, MAX_LAYERS
+from nepi_ros.errors import ConfigError
+
+WHOLE = 0
+CELLS = (16, 32, 64, WHOLE)
+"""Side in pixels of the square that one value of a map stands for; WHOLE for the whole frame."""
+_LAYER = re.compile(r"(?:([1-9]\d*) *x *)?([1-9]\d*)/(16|32|64|whole)")
+_EXAMPLE = "write for instance 4/whole, 2 x 1/64, 8 x 2/16"
+
+
+@dataclass(frozen=True)
+class LatentLayout:
+    """Layers (channels, cell), most important first.
+
+    The networks see maps: one tensor [N, C, h, w] per cell, whose channels are those of its layers in order. A bundle
+    sees flat latents [N, T]: layer by layer.
+    """
+
+    layers: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, text: str) -> LatentLayout:
+        """Layers from text: `4/whole` is a layer of four values for the whole frame, `2/32` one of two channels with a
+        value for each square of 32 pixels, `3 x 2/32` are three such. Raises ConfigError.
+
+        >>> LatentLayout.of("4/whole, 2 x 1/64").layers
+        ((4, 0), (1, 64), (1, 64))
+        """
+        if not isinstance(text, str):
+            raise ConfigError(f"codec.layers: {text!r} is no text; {_EXAMPLE}")
+        layers: list[tuple[int, int]] = []
+        for part in text.split(","):
+            found = _LAYER.fullmatch(part.strip())
+            if found is None:
+                raise ConfigError(f"codec.layers: {part.strip()!r} is no layer; {_EXAMPLE}")
+            cell = WHOLE if found[3] == "whole" else int(found[3])
+            layers += [(int(found[2]), cell)] * int(found[1] or 1)
+            if len(layers) > MAX_LAYERS or sum(channels for channels, _ in layers) > MAX_CHANNELS:
+                raise ConfigError(f"codec.layers: more than {MAX_LAYERS} layers or {MAX_CHANNELS} channels in all")
+        return cls(tuple(layers))
+
+    @property
+    def text(self) -> str:
+        """The layers as `of` reads them.
+
+        >>> LatentLayout.of("2 x 1/64, 4/whole").text
+        '1/64, 1/64, 4/whole'
+        """
+        return ", ".join(f"{channels}/{cell or 'whole'}" for channels, cell in self.layers)
+
+    def shapes(self, size: tuple[int, int]) -> tuple[LayerShape, ...]:
+        """The layers' shapes in frames of `size` (width, height).
+
+        >>> LatentLayout(((2, WHOLE), (1, 16))).shapes((64, 48))
+        (LayerShape(channels=2, height=1, width=1), LayerShape(channels=1, height=3, width=4))
+        """
+        return tuple(LayerShape(channels, *grid(cell, size)) for channels, cell in self.layers)
+
+    def channels(self, cell: int) -> int:
+        """How many channels lie on a cell's map."""
+        return sum(self._splits(cell))
+
+    def flat(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps, one per cell of CELLS, as flat latents [N, T]."""
+        rest = {cell: list(map_.split(self._splits(cell), dim=1)) for cell, map_ in zip(CELLS, maps, strict=True)}
+        return torch.cat([rest[cell].pop(0).flatten(1) for _, cell in self.layers], dim=1)
+
+    def maps(self, flat: Tensor, size: tuple[int, int]) -> list[Tensor]:
+        """The inverse of `flat`, for frames of `size` (width, height)."""
+        shapes = self.shapes(size)
+        parts = flat.split([shape.size for shape in shapes], dim=1)
+        found: dict[int, list[Tensor]] = {cell: [] for cell in CELLS}
+        for part, shape, (_, cell) in zip(parts, shapes, self.layers, strict=True):
+            found[cell].append(part.reshape(-1, shape.channels, shape.height, shape.width))
+        return [
+            torch.cat(found[cell], dim=1) if found[cell] else flat.new_zeros(flat.shape[0], 0, *grid(cell, size))
+            for cell in CELLS
+        ]
+
+    def kept(self, prefixes: Tensor) -> list[Tensor]:
+        """For prefixes [N] of that many layers, which channels of each map are in: bool [N, C, 1, 1] per cell."""
+        masks = []
+        for cell in CELLS:
+            numbers = [k for k, (channels, where) in enumerate(self.layers) if where == cell for _ in range(channels)]
+            number = torch.tensor(numbers, dtype=prefixes.dtype, device=prefixes.device)
+            masks.append((number < prefixes[:, None])[:, :, None, None])
+        return masks
+
+    def _splits(self, cell: int) -> list[int]:
+        """Channels of each layer on a cell's map."""
+        return [channels for channels, where in self.layers if where == cell]
+
+
+def grid(cell: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a cell's map of a frame of `size` (width, height): the last cells may reach beyond it."""
+    return (1, 1) if cell == WHOLE else (-(-size[1] // cell), -(-size[0] // cell))

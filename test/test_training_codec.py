@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encoder and decoder: maps and prefixes, the training's estimate of bits, the networks as a bundle gets them."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch; install the train extra")
+
+from nepi_ros.bench.complexity import complexity  # noqa: E402
+from nepi_ros.training.codec import (  # noqa: E402
+    Codec,
+    Prior,
+    RateControl,
+    faded,
+    light_codec,
+    random_prefixes,
+    rounded,
+)  # fmt: skip
+from nepi_ros.training.export import export_codec  # noqa: E402
+from nepi_ros.training.latent import CELLS, LatentLayout, grid  # noqa: E402
+from nepi_ros.training.networks import Decoder  # noqa: E402
+
+SIZE = (144, 112)  # 9 x 7 squares of 16 pixels: odd on the finest grid already
+LAYOUT = LatentLayout.of("4/whole, 1/64, 2/32, 2 x 2/16")
+
+
+@pytest.fixture
+def codec() -> Codec:
+    """Untrained, but with batch norms that have seen something, and in every layer something to say."""
+    torch.manual_seed(0)
+    made = light_codec(LAYOUT).train()
+    with torch.no_grad():
+        for _ in range(30):
+            made.encoder(torch.rand(4, 3, SIZE[1], SIZE[0]))
+        for layer in (*made.encoder.heads.grids, made.encoder.heads.whole[-1]):
+            layer.weight.mul_(10.0)
+    return made.eval()
+
+
+@pytest.fixture
+def image() -> torch.Tensor:
+    """Two frames uint8 [2,H,W,3]: smooth, so that a pixel of displacement shows."""
+    coarse = torch.rand(2, 3, 7, 9, generator=torch.Generator().manual_seed(1))
+    smooth = torch.nn.functional.interpolate(coarse, size=SIZE[::-1], mode="bicubic").clamp(0, 1)
+    return (255 * smooth).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def networks_input(image: torch.Tensor) -> torch.Tensor:
+    return image.permute(0, 3, 1, 2).float() / 255.0
+
+
+def session(data: bytes) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+
+@torch.no_grad()
+def test_the_encoder_gives_the_maps_of_the_layout(codec, image):
+    maps = codec.encoder(networks_input(image))
+    assert [tuple(m.shape) for m in maps] == [(2, LAYOUT.channels(cell), *grid(cell, SIZE)) for cell in CELLS]
+
+
+@torch.no_grad()
+def test_a_prefix_ignores_later_layers_and_each_further_layer_counts(codec, image):
+    maps = codec.encoder(networks_input(image))
+    images = [codec.decode(maps, torch.tensor([k, k])) for k in range(len(LAYOUT.layers) + 1)]
+    for before, after in zip(images[:-1], images[1:], strict=True):
+        assert after.shape == (2, 3, SIZE[1], SIZE[0]) and after.isfinite().all()
+        assert not torch.equal(before, after)
+    for k, decoded in enumerate(images):
+        masks = LAYOUT.kept(torch.tensor([k, k]))
+        changed = [m.where(mask, 50.0) for m, mask in zip(maps, masks, strict=True)]
+        assert torch.equal(codec.decode(changed, torch.tensor([k, k])), decoded)
+
+
+@torch.no_grad()
+def test_frames_of_a_batch_are_decoded_from_prefixes_of_their_own(codec, image):
+    maps = codec.encoder(networks_input(image))
+    both = codec.decode(maps, torch.tensor([1, 5]))
+    for k, prefix in enumerate((1, 5)):
+        alone = codec.decode([m[k : k + 1] for m in maps], torch.tensor([prefix]))
+        assert torch.allclose(both[k], alone[0], atol=1e-5)
+
+
+def test_rounding_lets_gradients_pass():
+    values = torch.tensor([0.4, -1.6, 300.0], requires_grad=True)
+    sent = rounded(values)
+    sent.sum().backward()
+    assert sent.tolist() == [0.0, -2.0, 127.0] and values.grad.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_the_prior_s_bits_are_those_of_a_distribution():
+    prior = Prior(2)
+    values = torch.arange(-60.0, 61.0).repeat(2, 1)[None, :, None, :]
+    mass = torch.pow(2.0, -prior.bits(values)).sum(-1)
+    assert torch.allclose(mass, torch.ones_like(mass), atol=1e-3)
+
+
+def test_bits_count_every_layer_once(codec):
+    maps = [torch.zeros(2, LAYOUT.channels(cell), *grid(cell, SIZE)) for cell in CELLS]
+    values = sum(shape.size for shape in LAYOUT.shapes(SIZE))
+    torch.manual_seed(0)
+    bits = codec.bits(maps)
+    assert bits.shape == (2,)
+    # All priors are the standard logistic: a value near zero takes log2(1 / 0.245) bits, a little more with noise.
+    assert torch.allclose(bits / values, torch.tensor(2.06), atol=0.03)
+
+
+def test_prefixes_cover_all_lengths():
+    prefixes = random_prefixes(LatentLayout.of("4 x 1/16"), 0.5, 4000)
+    assert set(prefixes.tolist()) == {1, 2, 3, 4}
+    assert 0.55 < (prefixes == 4).float().mean() < 0.7
+
+
+def test_rate_control_pushes_towards_its_target():
+    control = RateControl(1000.0)
+    start = control.weight(1000.0)
+    assert control.weight(2000.0) > start
+    for _ in range(10):
+        low = control.weight(500.0)
+    assert low < start
+
+
+def test_a_faded_weight_goes_from_first_to_last_and_stays():
+    assert faded(0.0, 20.0, 0.5) == 20.0
+    assert 5.0 < faded(0.15, 20.0, 0.5) < 15.0
+    assert faded(0.3, 20.0, 0.5) == faded(1.0, 20.0, 0.5) == pytest.approx(0.5)
+
+
+@torch.no_grad()
+def test_exported_networks_do_what_the_trained_ones_do(codec, image):
+    before = copy.deepcopy(codec.state_dict())
+    files = export_codec(codec, SIZE)
+    latent = session(files["encoder.onnx"]).run(None, {"image": image.numpy()})[0]
+    maps = codec.encoder(networks_input(image))
+    wanted = LAYOUT.flat([rounded(m) for m in maps]).numpy()
+    assert latent.dtype == np.int8 and latent.shape == wanted.shape
+    off = np.abs(latent - wanted)  # weights are kept in 16 bits: a value at the edge may round the other way
+    assert off.max() <= 1 and (off > 0).mean() < 0.02
+    decoded = session(files["decoder.onnx"]).run(None, {"latent": latent})[0]
+    assert decoded.shape == (2, 3, SIZE[1], SIZE[0])
+    again = codec.decoder(LAYOUT.maps(torch.from_numpy(latent).float(), SIZE)).numpy()
+    assert np.abs(decoded - again).max() < 0.02 < 0.2 * np.ptp(again)
+    assert all(torch.equal(value, before[name]) for name, value in codec.state_dict().items())
+
+
+def test_no_batch_norm_is_left_to_run_and_weights_have_sixteen_bits(codec):
+    graph = onnx.load_from_string(export_codec(codec, SIZE)["encoder.onnx"]).graph
+    assert "BatchNormalization" not in {node.op_type for node in graph.node}
+    weights = {weight.data_type for weight in graph.initializer if len(weight.dims) > 1}
+    assert weights == {onnx.TensorProto.FLOAT16}
+
+
+@pytest.mark.parametrize("layers", ["2/16", "1/32, 1/32", "3/64", "5/whole", "2/whole, 1/16"])
+def test_grids_may_be_left_out(layers, image):
+    layout = LatentLayout.of(layers)
+    codec = light_codec(layout).eval()
+    files = export_codec(codec, SIZE)
+    for frames in (image, image[:1]):
+        latent = session(files["encoder.onnx"]).run(None, {"image": frames.numpy()})[0]
+        assert latent.shape == (len(frames), sum(shape.size for shape in layout.shapes(SIZE)))
+        assert len(session(files["decoder.onnx"]).run(None, {"latent": latent})[0]) == len(frames)
+
+
+def macs(data: bytes, file: Path) -> int:
+    file.write_bytes(data)
+    return complexity(file).macs
+
+
+@torch.no_grad()
+def work_of(network: torch.nn.Module, *example) -> int:
+    """Multiply-accumulates of a network's convolutions and linear layers, counted while it runs on one frame."""
+    counts = []
+
+    def count(layer: torch.nn.Module, _source: tuple, result: torch.Tensor) -> None:
+        counts.append(result.numel() * layer.weight[0].numel())
+
+    for layer in network.modules():
+        if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
+            layer.register_forward_hook(count)
+    network.eval()(*example)
+    return sum(counts)
+
+
+def test_the_light_networks_are_light(tmp_path):
+    layout = LatentLayout.of("2 x 4/whole, 3 x 1/64, 2 x 2/64, 8 x 1/32, 2 x 2/32, 10 x 1/16, 6 x 2/16, 2 x 3/16")
+    size, light, wide = (480, 368), light_codec(layout), Decoder(layout)
+    files = export_codec(light, size)
+    encoder, slim = (macs(files[f"{side}coder.onnx"], tmp_path / f"{side}coder.onnx") for side in ("en", "de"))
+    assert encoder <= 250e6
+    # The shapes in the files are known, so that the bench counts what there is.
+    maps = [torch.zeros(1, layout.channels(cell), *grid(cell, size)) for cell in CELLS]
+    assert encoder == work_of(light.encoder, torch.zeros(1, 3, 368, 480))
+    assert slim == work_of(light.decoder, maps)
+    assert 3 * slim <= work_of(wide, maps)
