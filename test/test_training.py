@@ -447,6 +447,8 @@ def test_eight_bit_weights_are_stored_in_eight_bits():
         ({"tasks": {"flow": {}}}, "tasks: flow"),
         ({"codec": {"strong": {"stepz": 1}}}, "codec.strong.stepz: unknown"),
         ({"codec": {"stage": STAGE}}, "codec.stage: unknown; known are .*light.*strong"),
+        ({"codec": {"later": {"depth": 2}}}, "codec.later.depth: 2 is not a number from 0 to 1"),
+        ({"codec": {"later": {"colour": 0.5}}}, "codec.later: colour: not among the tasks"),
         ({"codec": {"kept": 99}}, "codec.kept: 99 is not a number of layers from 1 to "),
         ({"codec": {"light": {"steps": "many"}}}, "codec.light.steps: 'many' is not a whole number"),
         ({"codec": {"light": {"rate": "1e-3"}}}, "codec.light.rate: '1e-3' is not a number"),

@@ -17,10 +17,12 @@ from nepi_ros.training.codec import (  # noqa: E402
     Prior,
     RateControl,
     faded,
+    importance,
     light_codec,
     random_prefixes,
     rounded,
 )  # fmt: skip
+from nepi_ros.training.config import CodecConfig  # noqa: E402
 from nepi_ros.training.export import export_codec  # noqa: E402
 from nepi_ros.training.latent import CELLS, LatentLayout, grid  # noqa: E402
 from nepi_ros.training.networks import Decoder  # noqa: E402
@@ -100,14 +102,22 @@ def test_the_prior_s_bits_are_those_of_a_distribution():
     assert torch.allclose(mass, torch.ones_like(mass), atol=1e-3)
 
 
-def test_bits_count_every_layer_once(codec):
+def test_sizes_count_every_layer_that_is_sent_once(codec):
     maps = [torch.zeros(2, LAYOUT.channels(cell), *grid(cell, SIZE)) for cell in CELLS]
-    values = sum(shape.size for shape in LAYOUT.shapes(SIZE))
+    values = [shape.size for shape in LAYOUT.shapes(SIZE)]
     torch.manual_seed(0)
-    bits = codec.bits(maps)
-    assert bits.shape == (2,)
+    sizes = codec.sizes(maps, torch.tensor([len(values), 2]))
     # All priors are the standard logistic: a value near zero takes log2(1 / 0.245) bits, a little more with noise.
-    assert torch.allclose(bits / values, torch.tensor(2.06), atol=0.03)
+    assert torch.allclose(8 * sizes.full / sum(values), torch.tensor(2.06), atol=0.03)
+    assert sizes.sent[0] == sizes.full[0]
+    assert sizes.sent[1].item() * 8 / sum(values[:2]) == pytest.approx(2.06, abs=0.3)
+
+
+def test_tasks_that_come_later_weigh_less_in_short_prefixes():
+    layout = LatentLayout.of("8 x 1/16")
+    weights = importance(CodecConfig(later={"segmentation": 0.2}), layout, torch.tensor([1, 3, 5, 8]))
+    assert set(weights) == {"segmentation"}
+    assert torch.allclose(weights["segmentation"], torch.tensor([0.2, 0.6, 1.0, 1.0]))
 
 
 def test_prefixes_cover_all_lengths():
@@ -119,10 +129,13 @@ def test_prefixes_cover_all_lengths():
 def test_rate_control_pushes_towards_its_target():
     control = RateControl(1000.0)
     start = control.weight(1000.0)
-    assert control.weight(2000.0) > start
     for _ in range(10):
-        low = control.weight(500.0)
-    assert low < start
+        high = control.weight(2000.0)
+    assert high > start
+    assert control.weight(500.0) < high
+    for _ in range(1000):
+        low = control.weight(1.0)
+    assert low == pytest.approx(RateControl.LOWEST)
 
 
 def test_a_faded_weight_goes_from_first_to_last_and_stays():

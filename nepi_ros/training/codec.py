@@ -15,14 +15,14 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nepi_ros.training.config import StageConfig, TrainConfig
+from nepi_ros.training.config import CodecConfig, StageConfig, TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes, StrongEncoder
 from nepi_ros.training.imitation import REPLAYS, Lesson, Lessons, Pupil, difference, lesson_loss, mixed
@@ -43,6 +43,8 @@ _IMAGE_WEIGHT = 200.0
 _IMITATION, _IMITATION_END = 1.0, 0.02
 # Without a rate term for the first steps, so that no channel is starved before it carries anything.
 _RATE_FREE = 0.1
+# Bytes below which a size hardly matters: a message has a header too.
+_SMALL = 8.0
 
 
 class Prior(nn.Module):
@@ -66,6 +68,14 @@ class Prior(nn.Module):
         return -mass.clamp(min=1e-7).log2()
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes [N] of epitomes with all their layers, and with those that are sent."""
+
+    full: Tensor
+    sent: Tensor
+
+
 class Codec(nn.Module):
     """Encoder, decoder and priors, trained together. The encoder gives maps as of `networks.Heads`."""
 
@@ -74,10 +84,12 @@ class Codec(nn.Module):
         self.layout, self.encoder, self.decoder = layout, encoder, decoder
         self.priors = nn.ModuleList(Prior(layout.channels(cell)) for cell in CELLS)
 
-    def bits(self, maps: Sequence[Tensor]) -> Tensor:
-        """Estimated bits [N] of all layers, with noise in place of rounding."""
+    def sizes(self, maps: Sequence[Tensor], prefixes: Tensor) -> Sizes:
+        """Estimated sizes of epitomes with all layers and with the first prefixes [N], with noise for rounding."""
         noisy = (map_ + torch.rand_like(map_) - 0.5 for map_ in maps)
-        return sum(prior.bits(map_).sum((1, 2, 3)) for prior, map_ in zip(self.priors, noisy, strict=True))
+        bits = [prior.bits(map_).sum((2, 3), keepdim=True) for prior, map_ in zip(self.priors, noisy, strict=True)]
+        bits_sent = [channels * mask for channels, mask in zip(bits, self.layout.kept(prefixes), strict=True)]
+        return Sizes(full=torch.cat(bits, 1).sum((1, 2, 3)) / 8, sent=torch.cat(bits_sent, 1).sum((1, 2, 3)) / 8)
 
     def decode(self, maps: Sequence[Tensor], prefixes: Tensor) -> Tensor:
         """The image [N,3,H,W] decoded from the first prefixes [N] layers, whose gradient passes the rounding."""
@@ -91,15 +103,19 @@ def rounded(values: Tensor) -> Tensor:
 
 
 class RateControl:
-    """Weight of the rate term, steered so that full epitomes come out at the wanted mean size."""
+    """Weight of the rate term, steered so that full epitomes come out at most at the wanted mean size."""
+
+    LOWEST = 0.02
+    """Bytes are never free, however small the epitomes are: early layers would spend what only late ones may."""
 
     def __init__(self, target_bytes: float) -> None:
-        self.target_bytes, self.log_weight = target_bytes, math.log(0.02)
+        self.target_bytes, self.log_weight = target_bytes, math.log(self.LOWEST)
 
     def weight(self, mean_bytes: float) -> float:
-        """Loss per kilobyte, after learning the last batch's size."""
+        """Loss per factor e in bytes, after learning the mean size of the last batch's full epitomes."""
         error = math.log(max(mean_bytes, 1.0) / self.target_bytes)
-        self.log_weight = min(3.0, max(-9.0, self.log_weight + 0.01 * max(-1.0, min(1.0, error))))
+        moved = self.log_weight + 0.01 * max(-1.0, min(1.0, error))
+        self.log_weight = min(3.0, max(math.log(self.LOWEST), moved))
         return math.exp(self.log_weight)
 
     def state_dict(self) -> dict[str, float]:
@@ -143,9 +159,9 @@ def _train_strong(config: TrainConfig, frames: Frames, eyes: Eyes, layout: Laten
             sight = eyes.look(image)
             maps = _in_full(teacher.encoder(sight.features))
             decoded = teacher.decode(maps, prefixes)
-        terms = eyes.distances(decoded, sight)
+        terms = eyes.distances(decoded, sight, importance(config.codec, layout, prefixes))
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), image)
-        return _with_rate(terms, teacher.bits(maps), control, done)
+        return _with_rate(terms, teacher.sizes(maps, prefixes), control, done)
 
     Stage("strong", folder, teacher, stage, control, layout.text).run(step)
     return teacher.requires_grad_(False)
@@ -175,9 +191,9 @@ def _train_light(
                     wanted = [map_.round() for map_ in _in_full(teacher.encoder(sight.features))]
                     model = teacher.decode(wanted, prefixes).float() if done < _FADED else image
                 terms["imitation"] = faded(done, _IMITATION, _IMITATION_END) * difference(maps, wanted)
-        terms |= eyes.distances(decoded, sight)
+        terms |= eyes.distances(decoded, sight, importance(config.codec, layout, prefixes))
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), model)
-        return _with_rate(terms, codec.bits(maps), control, done)
+        return _with_rate(terms, codec.sizes(maps, prefixes), control, done)
 
     Stage("light", folder, codec, stage, control, layout.text).run(step)
     return codec
@@ -220,7 +236,7 @@ def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, 
             maps = _in_full(codec.encoder(image))
             decoded = codec.decode(maps, prefixes)
         terms = {"image": _IMAGE_WEIGHT * F.mse_loss(decoded.float(), image)}
-        return _with_rate(terms, codec.bits(maps), control, number / stage.steps)
+        return _with_rate(terms, codec.sizes(maps, prefixes), control, number / stage.steps)
 
     Stage("image", folder, codec, stage, control, layout.text).run(step)
     return codec
@@ -245,12 +261,16 @@ def _in_full(maps: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _with_rate(
-    terms: dict[str, Tensor], bits: Tensor, control: RateControl, done: float
+    terms: dict[str, Tensor], sizes: Sizes, control: RateControl, done: float
 ) -> tuple[Tensor, dict[str, float]]:
-    """The loss with the rate term, and what to show of it."""
-    mean_bytes, loss = bits.mean() / 8, sum(terms.values())
+    """The loss with the rate term, and what to show of it.
+
+    What is weighed is the logarithm of the bytes sent: ten bytes more are much for a short prefix and nothing for a
+    long one, so every layer is held to the same gain for the same factor in size.
+    """
+    mean_bytes, loss = sizes.full.mean(), sum(terms.values())
     if done > _RATE_FREE:
-        loss = loss + control.weight(mean_bytes.item()) * mean_bytes / 1000
+        loss = loss + control.weight(mean_bytes.item()) * (sizes.sent + _SMALL).log().mean()
     shown = {name: value.item() for name, value in terms.items()}
     return loss, {**shown, "bytes": mean_bytes.item(), "rate": math.exp(control.log_weight)}
 
@@ -259,6 +279,12 @@ def random_prefixes(layout: LatentLayout, full_share: float, count: int) -> Tens
     """Layers kept for each of `count` frames: all for a share of them, else uniform from 1 up."""
     prefixes = torch.randint(1, len(layout.layers) + 1, (count,))
     return torch.where(torch.rand(count) < full_share, len(layout.layers), prefixes)
+
+
+def importance(config: CodecConfig, layout: LatentLayout, prefixes: Tensor) -> dict[str, Tensor]:
+    """Weights [N] of the tasks that come `later` than others, in epitomes of the first prefixes [N] layers."""
+    grown = (2 * (prefixes - 1) / len(layout.layers)).clamp(max=1.0)
+    return {task: first + (1 - first) * grown for task, first in config.later.items()}
 
 
 def faded(done: float, first: float, last: float) -> float:

@@ -108,8 +108,9 @@ OBJECTIVES = ("targets", "image")
 class CodecConfig:
     """Encoder and decoder.
 
-    layers: as LatentLayout.of reads them. target_bytes: mean size of the full epitome that the rate term steers to (by
-    the training prior; the coder's contexts then save some of it). full_share: share of frames trained with all
+    layers: as LatentLayout.of reads them. later: tasks that the first layers may neglect, each with its weight in
+    epitomes of one layer, which grows to 1 at half of the layers. target_bytes: mean size that full epitomes may have
+    (by the training prior; the coder's contexts then save some of it). full_share: share of frames trained with all
     layers, the rest with a random prefix. objective: what must survive, the target networks' outputs (`targets`) or
     the `image` itself (mean squared error: a task-blind autoencoder, to compare with, which trains for the steps of
     both stages). strong: training of the strong encoder and the wide decoder, left out with 0 steps; imitation:
@@ -119,6 +120,7 @@ class CodecConfig:
     """
 
     layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
+    later: dict[str, float] = field(default_factory=dict)
     target_bytes: float = 2500.0
     full_share: float = 0.2
     objective: str = "targets"
@@ -132,6 +134,9 @@ class CodecConfig:
             raise ConfigError(f"codec.objective: {self.objective!r}; choose from {', '.join(OBJECTIVES)}")
         if not self.target_bytes > 0 or not 0 <= self.full_share <= 1:
             raise ConfigError("codec: target_bytes must be more than 0, and full_share from 0 to 1")
+        for task, weight in self.later.items():
+            if not isinstance(weight, (int, float)) or not 0 <= weight <= 1:
+                raise ConfigError(f"codec.later.{task}: {weight!r} is not a number from 0 to 1")
         count = len(LatentLayout.of(self.layers).layers)
         if self.kept is not None and not (isinstance(self.kept, int) and 1 <= self.kept <= count):
             raise ConfigError(f"codec.kept: {self.kept!r} is not a number of layers from 1 to {count}")
@@ -161,9 +166,10 @@ class TrainConfig:
         unknown = set(self.tasks) - set(TASKS)
         if unknown or not self.tasks:
             raise ConfigError(f"tasks: {', '.join(sorted(unknown)) or 'none'}; choose from {', '.join(TASKS)}")
-        strange = set(self.targets.networks) - set(self.tasks)
-        if strange:
-            raise ConfigError(f"targets.networks: {', '.join(sorted(strange))}: not among the tasks")
+        for entry, named in (("targets.networks", self.targets.networks), ("codec.later", self.codec.later)):
+            strange = set(named) - set(self.tasks)
+            if strange:
+                raise ConfigError(f"{entry}: {', '.join(sorted(strange))}: not among the tasks")
         if bool(self.train and self.val) == bool(self.scenes):
             raise ConfigError("train, val: name a folder each, or give scenes instead of both")
 

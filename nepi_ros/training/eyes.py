@@ -4,7 +4,7 @@ one is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,14 +57,24 @@ class Eyes:
         """What the networks see in images [N,3,H,W]; no gradients."""
         return self._see(image)
 
-    def distances(self, decoded: Tensor, sight: Sight) -> dict[str, Tensor]:
+    def distances(
+        self, decoded: Tensor, sight: Sight, importance: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """How far each target network's output on decoded frames [N,3,H,W] is from that on the untouched ones, and how
-        far apart the features are."""
+        far apart the features are: means over the frames, weighted by a task's `importance` [N] in each, or by 1."""
         with mixed_precision(decoded.device):
             got = self._see(decoded)
-        found = {task: FROM_TARGETS[task](got.outputs[task], sight.outputs[task]) for task in self.targets}
+        weights = {task: (importance or {}).get(task, decoded.new_ones(len(decoded))) for task in self.targets}
+        found = {
+            task: (weights[task] * FROM_TARGETS[task](got.outputs[task], sight.outputs[task])).mean()
+            for task in self.targets
+        }
         if self._own:
-            apart = [_apart(got.trunks[task][k], sight.trunks[task][k]) for task in self._own for k in (-2, -1)]
+            apart = [
+                (weights[task] * _apart(got.trunks[task][k], sight.trunks[task][k])).mean()
+                for task in self._own
+                for k in (-2, -1)
+            ]
             found["features"] = _FEATURE_WEIGHT * sum(apart) / len(apart)
         return found
 
@@ -78,9 +88,9 @@ class Eyes:
 
 
 def _apart(features: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared difference in variances of the wanted features."""
+    """Mean squared difference [N] in variances of the wanted features."""
     wanted = wanted.float()
-    return F.mse_loss(features.float(), wanted) / wanted.var(correction=0).clamp(min=1e-6)
+    return (features.float() - wanted).square().mean((1, 2, 3)) / wanted.var(correction=0).clamp(min=1e-6)
 
 
 class StrongEncoder(nn.Module):

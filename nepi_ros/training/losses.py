@@ -45,10 +45,10 @@ FROM_LABELS: dict[str, Callable[[Tensor, Batch, Tensor], Tensor]] = {
 
 
 def _divergence(output: Tensor, target: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of two sets of logits [N,K,...], in nats, mean over everything but K."""
+    """Kullback-Leibler divergence of two sets of logits [N,K,...], in nats, mean over places: [N]."""
     target = target.float()
     difference = F.log_softmax(target, dim=1) - F.log_softmax(output.float(), dim=1)
-    return (torch.softmax(target, dim=1) * difference).sum(1).mean()
+    return (torch.softmax(target, dim=1) * difference).sum(1).reshape(len(output), -1).mean(1)
 
 
 def _soft_divergence(output: Tensor, target: Tensor) -> Tensor:
@@ -59,10 +59,10 @@ def _soft_divergence(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _log_ratio(output: Tensor, target: Tensor) -> Tensor:
-    return 5.0 * (output.float().clamp(min=1e-3).log() - target.float().clamp(min=1e-3).log()).abs().mean()
+    return 5.0 * (output.float().clamp(min=1e-3).log() - target.float().clamp(min=1e-3).log()).abs().mean((1, 2, 3))
 
 
-# Distance of a target network's output on the decoded frame from its output on the untouched one.
+# Distance of a target network's outputs on decoded frames from its outputs on the untouched ones: [N].
 # Weighted so that an error a user would notice weighs about as much in each task.
 FROM_TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "segmentation": _divergence,
