@@ -138,18 +138,15 @@ def test_settings_count_with_the_next_frame() -> None:
 
 def test_a_size_is_chosen_for_its_worth_too() -> None:
     """On a link that fails by itself, frames of little worth that come a little more often are no bargain."""
-    model = LinkModel(400, 0.9, memory_s=0.5, outages_per_minute=20)
-    choices = Choices(np.array([400, 900, 2000]), np.array([0.2, 0.8, 0.9]))
-
-    def gain(known: Choices | None, seed: int) -> float:
-        play = loop(model.trace(120, seed))
-        play.choices = known
-        sent = np.array([size for size in play.run(1100) if size])
-        worth = choices.worth[np.searchsorted(choices.sizes, sent, side="right") - 1]
-        return float(np.sum(worth * play.hits))
-
-    seeds = range(4)  # one alone tells little: a frame more changes all that follow
-    assert sum(gain(choices, seed) for seed in seeds) > 1.02 * sum(gain(None, seed) for seed in seeds)
+    control = LinkControl(SETTINGS)
+    choices = Choices(np.array([400, 700]), np.array([0.2, 0.8]))
+    # Of ten frames seven are back after 120 ms, one after 145 and two too late; a byte takes 20 us.
+    for number, away in enumerate((0.12, 0.12, 0.5, 0.12, 0.12, 0.145, 0.12, 0.5, 0.12, 0.12) * 6):
+        control.budget(float(number), 0.0, 200)
+        control.sent(float(number), number, wire_bytes=LEAST, first_bytes=200)
+        control.reported(number + away, FrameReport(number, float(number), EDGE, spread_s=0.004, result_bytes=RESULTS))
+    without, known = control.budget(60.0, 0.0, 200), control.budget(60.0, 0.0, 200, choices)
+    assert LEAST < without.bytes < 700 <= known.bytes
 
 
 def test_what_can_never_be_in_time_is_not_chosen_for_its_worth() -> None:

@@ -54,7 +54,7 @@ def test_recent_samples_count_more() -> None:
 
 def test_application_limited_samples_take_the_slope_of_all() -> None:
     slope = 2e-5
-    forecast = filled(*((0.05 + slope * up, up, NAN) for up in (400, 800, 1200, 1000)))
+    forecast = filled(*((0.05 + slope * up, up, NAN) for up in (400, 1600, 2800, 1000)))
     assert forecast.view().up_cost == pytest.approx([slope] * 4, rel=0.2)
     assert all(math.isnan(value) for value in forecast.capacity())
     forecast = filled((0.05, 400, NAN), (0.05, 400, NAN))  # nothing to tell a slope from

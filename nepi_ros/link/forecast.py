@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 
 _OUTLIER = 3.0
-_DOUBT = 100.0  # bytes; sizes that differ by less say little, and unless they say otherwise bytes are free
+_DOUBT = 200.0  # bytes; sizes that differ by less say little, and unless they say otherwise bytes are free
 _FREE = 1e-9  # seconds per byte; nothing is faster than 8 Gbit/s
 
 
