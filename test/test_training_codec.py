@@ -26,6 +26,7 @@ from nepi_ros.training.config import CodecConfig  # noqa: E402
 from nepi_ros.training.export import export_codec  # noqa: E402
 from nepi_ros.training.latent import CELLS, LatentLayout, grid  # noqa: E402
 from nepi_ros.training.networks import Decoder  # noqa: E402
+from nepi_ros.training.quantise import quantised  # noqa: E402
 
 SIZE = (144, 112)  # 9 x 7 squares of 16 pixels: odd on the finest grid already
 LAYOUT = LatentLayout.of("4/whole, 1/64, 2/32, 2 x 2/16")
@@ -210,3 +211,14 @@ def test_the_light_networks_are_light(tmp_path):
     assert encoder == work_of(light.encoder, torch.zeros(1, 3, 368, 480))
     assert slim == work_of(light.decoder, maps)
     assert 3 * slim <= work_of(wide, maps)
+
+
+@torch.no_grad()
+def test_an_encoder_in_eight_bits_gives_nearly_the_same_latents(codec, image, tmp_path):
+    plain, images = export_codec(codec, SIZE)["encoder.onnx"], image.numpy()
+    small = quantised(plain, images)
+    wanted, got = (session(network).run(None, {"image": images})[0].astype(float) for network in (plain, small))
+    assert np.sqrt(np.mean((got - wanted) ** 2)) < 0.2 * wanted.std()
+    weights = {weight.data_type for weight in onnx.load_from_string(small).graph.initializer if len(weight.dims) == 4}
+    assert weights == {onnx.TensorProto.INT8}
+    assert macs(small, tmp_path / "small.onnx") == macs(plain, tmp_path / "plain.onnx")

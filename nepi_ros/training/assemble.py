@@ -25,6 +25,7 @@ from nepi_ros.training.codec import Codec
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.export import export_codec
+from nepi_ros.training.quantise import quantised
 
 
 def make_bundle(
@@ -39,7 +40,9 @@ def make_bundle(
     `val`. files are those that are there already: the target networks, TASK.onnx, and what else goes into it."""
     size = (config.input.width, config.input.height)
     files = files | export_codec(codec, size, config.codec.kept)
-    latents = encode_all(files["encoder.onnx"], frames)
+    images = frames.image.permute(0, 2, 3, 1).cpu().numpy()
+    files["encoder.onnx"] = quantised(files["encoder.onnx"], images)
+    latents = encode_all(files["encoder.onnx"], images)
     layers = codec.layout.shapes(size)[: config.codec.kept]
     files["entropy.npz"] = fit_tables(latents, layers).to_npz()
     if config.notice:
@@ -53,10 +56,9 @@ def make_bundle(
     return write_bundle(out, {**metadata, "profile": profile.to_json()}, files)
 
 
-def encode_all(encoder: bytes, frames: Frames) -> np.ndarray:
-    """Flat latents int8 [N,T] of all frames, by the exported encoder."""
+def encode_all(encoder: bytes, images: np.ndarray) -> np.ndarray:
+    """Flat latents int8 [N,T] of images uint8 [N,H,W,3], by the exported encoder."""
     session = onnxruntime.InferenceSession(encoder, providers=["CPUExecutionProvider"])
-    images = frames.image.permute(0, 2, 3, 1).cpu().numpy()
     bar = tqdm(images, desc="encoding", unit="frame", leave=False)
     return np.concatenate([session.run(None, {"image": image[None]})[0] for image in bar])
 
