@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,9 @@ def _task(name: str, entry: Mapping[str, Any], files: Mapping[str, str], where: 
 
 
 def _layer(entry: Mapping[str, Any], where: Path) -> LayerShape:
-    return LayerShape(*(_count(entry[f.name], f"layers: {f.name}", where, 1, 4096) for f in fields(LayerShape)))
+    sizes = (_count(entry[name], f"layers: {name}", where, 1, 4096) for name in ("channels", "height", "width"))
+    stage = entry.get("stage")
+    return LayerShape(*sizes, stage if stage is None else _count(stage, "layers: stage", where, 0, 2))
 
 
 def _count(value: Any, what: str, where: Path, low: int, high: int) -> int:

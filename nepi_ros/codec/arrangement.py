@@ -1,29 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order in which all values of a latent are coded, and where what is known of each value then lies.
 
-A latent is one flat array: layer by layer, channel by channel, row by row, each layer on a grid of its own. Consecutive
-layers on the same grid are a run. Within a run, a layer is coded stage by stage (lattice.py), and every layer follows
-the one before it at a distance of one stage: step t of a run codes stage t of its first layer together with stage t - 1
-of its second, and so on. Whatever a value looks up, at its own place in earlier layers and around it in its own layer,
-is known by then; and a run of n layers takes n + 2 steps instead of 3 n.
+A latent is one flat array: group by group, channel by channel, row by row, each group of channels on a grid of its
+own. Consecutive groups on the same grid are a run. Within a run, a group is coded stage by stage (lattice.py), and
+every group follows the one before it at a distance of one stage: step t of a run codes stage t of its first group
+together with stage t - 1 of its second, and so on. Whatever a value looks up, at its own place in earlier groups and
+around it in its own group, is known by then; and a run of n groups takes n + 2 steps instead of 3 n.
 
+A layer is a group, or a stage of one: then an epitome can end between the stages, and the rest of the group is zero.
 A segment is any number of consecutive layers. In every step its values follow one another.
 
 All that is looked up has a number in one array, `known`: first the values in coding order, then the activities.
-The activity of a place before a layer is the sum of magnitudes there over all earlier layers, at most 127. It tells
+The activity of a place before a group is the sum of magnitudes there over all earlier groups, at most 127. It tells
 where there is much to say. Runs on one single place count for themselves alone: they tell nothing about places.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby, pairwise
 
 import numpy as np
 
 from nepi_ros.codec.lattice import Lattice, lattice
+from nepi_ros.errors import CodecError
 
 MAX_ACTIVITY = 127
 # Which neighbours a value has; the context differs.
@@ -32,29 +34,50 @@ NO_NEIGHBOURS, DIAGONAL, DIRECT = range(3)
 
 @dataclass(frozen=True)
 class LayerShape:
-    """Channels of a layer, and height and width of its grid."""
+    """Channels of a layer, and height and width of its grid; which stage of it (lattice.py), or None for all of it.
+
+    Stages of a group are layers that follow one another.
+    """
 
     channels: int
     height: int
     width: int
+    stage: int | None = None
 
     @property
     def places(self) -> int:
-        return self.height * self.width
+        if self.stage is None:
+            return self.height * self.width
+        places = lattice(self.height, self.width).stages[self.stage].places
+        return places.stop - places.start
 
     @property
     def size(self) -> int:
         return self.channels * self.places
 
 
+def in_stages(shapes: Sequence[LayerShape]) -> tuple[LayerShape, ...]:
+    """Layers that are each a whole group as layers of a stage each, where they have more than one place.
+
+    >>> in_stages([LayerShape(2, 1, 1), LayerShape(1, 2, 3)])[1:]
+    (LayerShape(channels=1, height=2, width=3, stage=0), LayerShape(channels=1, height=2, width=3, stage=1), \
+LayerShape(channels=1, height=2, width=3, stage=2))
+    """
+    found: list[LayerShape] = []
+    for shape in shapes:
+        stages = range(len(lattice(shape.height, shape.width).stages))
+        found += [replace(shape, stage=stage) for stage in stages] if len(stages) > 1 else [shape]
+    return tuple(found)
+
+
 @dataclass
 class Run:
-    """Consecutive layers on one grid. `parts[k - first][s]` are the values of layer k's stage s, in coding order."""
+    """Consecutive groups on one grid. `parts[t]`: layer, and values in coding order, of each stage in step t."""
 
     first: int
     count: int
     grid: Lattice
-    parts: list[list[slice]] = field(default_factory=list)
+    parts: list[list[tuple[int, slice]]] = field(default_factory=list)
 
     @property
     def stop(self) -> int:
@@ -66,59 +89,61 @@ class Run:
 
     @property
     def values(self) -> slice:
-        return slice(self.parts[0][0].start, self.parts[-1][-1].stop)
+        return slice(self.parts[0][0][1].start, self.parts[-1][-1][1].stop)
 
     def steps(self, first: int, stop: int) -> Iterator[slice]:
         """The values of those of layers first to stop - 1 that are in this run, step by step."""
-        stages = len(self.grid.stages)
-        begin, end = max(first - self.first, 0), min(stop - self.first, self.count)
-        for t in range(begin, end + stages - 1 if begin < end else begin):
-            oldest, newest = max(begin, t - stages + 1), min(t, end - 1)
-            yield slice(self.parts[oldest][t - oldest].start, self.parts[newest][t - newest].stop)
+        for parts in self.parts:
+            chosen = [values for layer, values in parts if first <= layer < stop]
+            if chosen:
+                yield slice(chosen[0].start, chosen[-1].stop)
 
 
 class Arrangement:
-    """Coding order of latents of some layers. T values and P spots (places of all layers) are numbered in that order.
+    """Coding order of latents of some layers. T values and P spots (places of all groups) are numbered in that order.
 
-    `order` intp [T]: place of each value in the flat latent. `layer`, `channel` intp [T]: of each value; channels are
-    counted through all layers. `around` intp [4, T]: its neighbours in `known` (any, where there are none), and `kind`
-    says which those are. `runs`: the layers' runs.
+    `groups`: shapes. `order` intp [T]: place of each value in the flat latent. `layer`, `channel` intp [T]: of each
+    value; channels are counted through all groups. `around` intp [4, T]: its neighbours in `known` (any, where there
+    are none), and `kind` says which those are. `runs`: the groups' runs.
     """
 
     def __init__(self, shapes: Sequence[LayerShape]) -> None:
-        self.shapes = tuple(shapes)
-        self.size = sum(shape.size for shape in shapes)
-        self.channels = sum(shape.channels for shape in shapes)
-        self._first_channel = np.cumsum([0, *(shape.channels for shape in shapes)])
-        self._first_value = np.cumsum([0, *(shape.size for shape in shapes)])
-        self.runs = _runs(self.shapes)
+        """Raises CodecError where stages do not make up groups."""
+        self._layers = _layers_of_groups(shapes)
+        self.groups = tuple(replace(shapes[layers[0]], stage=None) for layers in self._layers)
+        self.size = sum(group.size for group in self.groups)
+        self.channels = sum(group.channels for group in self.groups)
+        self._first_channel = np.cumsum([0, *(group.channels for group in self.groups)])
+        self._first_value = np.cumsum([0, *(group.size for group in self.groups)])
+        self.runs = _runs(self.groups)
         self._position = self._place_values()
         self._describe_values()
         self._describe_spots()
 
     def _place_values(self) -> list[np.ndarray]:
-        """Number every value in coding order; of each layer the numbers intp [channels, places in the grid's order]."""
-        positions = [np.empty((shape.channels, shape.places), np.intp) for shape in self.shapes]
+        """Number every value in coding order; of each group the numbers intp [channels, places in the grid's order]."""
+        positions = [np.empty((group.channels, group.places), np.intp) for group in self.groups]
         end = 0
         for run in self.runs:
             stages = run.grid.stages
-            run.parts = [[slice(0)] * len(stages) for _ in range(run.count)]
             for t in range(run.count + len(stages) - 1):
+                run.parts.append([])
                 for k in range(max(0, t - len(stages) + 1), min(t, run.count - 1) + 1):
                     own = positions[run.first + k][:, stages[t - k].places]
                     own[:] = np.arange(end, end + own.size).reshape(own.shape)
-                    run.parts[k][t - k] = slice(end, end + own.size)
+                    layers = self._layers[run.first + k]
+                    run.parts[t].append((layers[min(t - k, len(layers) - 1)], slice(end, end + own.size)))
                     end += own.size
         return positions
 
     def _describe_values(self) -> None:
-        self.order, self.layer, self.channel, self.kind, self._place = np.empty((5, self.size), np.intp)
+        self.order, self.layer, self.channel, self.kind, self._group, self._place = np.empty((6, self.size), np.intp)
         self.around = np.zeros((4, self.size), np.intp)
         for run in self.runs:
             for k in range(run.first, run.stop):
                 at = self._position[k]
                 channels, places = np.indices(at.shape)
-                self.layer[at], self._place[at] = k, places
+                self._group[at], self._place[at] = k, places
                 self.channel[at] = self._first_channel[k] + channels
                 self.order[at] = self._first_value[k] + channels * run.places + run.grid.order[places]
                 for stage in run.grid.stages:
@@ -127,17 +152,19 @@ class Arrangement:
                         kind = DIRECT if stage.direct else DIAGONAL
                         self.around[:, beside] = np.moveaxis(at[:, stage.neighbours], 2, 0)
                     self.kind[beside] = kind
+            for layer, values in (part for parts in run.parts for part in parts):
+                self.layer[values] = layer
 
     def _describe_spots(self) -> None:
         """Number the spots in coding order, and say where in `known` the activities lie that they read and write."""
         first_channel = np.concatenate([position[0] for position in self._position])
         rank = np.empty(len(first_channel), np.intp)
         rank[np.argsort(first_channel)] = np.arange(len(rank))
-        starts = np.cumsum([0, *(shape.places for shape in self.shapes)])
+        starts = np.cumsum([0, *(group.places for group in self.groups)])
         self.activities = [slice(self.size + int(a), self.size + int(b)) for a, b in pairwise(starts)]
-        self._spot = rank[starts[self.layer] + self._place]
+        self._spot = rank[starts[self._group] + self._place]
         self._before, self._after = np.empty((2, len(rank)), np.intp)
-        nowhere = self.size + len(rank)  # behind a run's last layer comes another grid: written, never read
+        nowhere = self.size + len(rank)  # behind a run's last group comes another grid: written, never read
         for k, own in enumerate(self.activities):
             spots = rank[starts[k] : starts[k + 1]]
             follows = any(run.first <= k < run.stop - 1 for run in self.runs)
@@ -149,7 +176,7 @@ class Arrangement:
         return np.zeros(self.size + len(self._before) + 1, np.int16)
 
     def begin_run(self, known: np.ndarray, run: Run) -> None:
-        """All runs before this one are known now: set the activity before its first layer."""
+        """All runs before this one are known now: set the activity before its first group."""
         activity = np.zeros(run.places, np.int64)
         for earlier in self.runs[: self.runs.index(run)]:
             if earlier.places > 1:
@@ -158,7 +185,7 @@ class Arrangement:
         known[self.activities[run.first]] = np.minimum(activity, MAX_ACTIVITY)
 
     def end_step(self, known: np.ndarray, step: slice) -> None:
-        """The values of a step are known now: count them into the activity before the layers after theirs."""
+        """The values of a step are known now: count them into the activity before the groups after theirs."""
         first, last = self._spot[step.start], self._spot[step.stop - 1] + 1
         magnitude = np.bincount(self._spot[step] - first, np.abs(known[step]))
         activity = known.take(self._before[first:last]) + magnitude
@@ -181,7 +208,7 @@ class Arrangement:
 
     def reference(self, planes: np.ndarray) -> np.ndarray:
         """Where in `known` the value of each channel's reference plane lies, intp [T], for planes [C]: a channel, or
-        C + k for the activity before layer k."""
+        C + k for the activity before group k."""
         found = np.empty(self.size, np.intp)
         for k, position in enumerate(self._position):
             for own, plane in zip(position, planes[self._first_channel[k] :], strict=False):
@@ -189,7 +216,7 @@ class Arrangement:
         return found
 
     def plane(self, plane: int, k: int) -> np.ndarray:
-        """Where in `known` a plane's values at the places of layer k lie (intp [places], in the grid's order)."""
+        """Where in `known` a plane's values at the places of group k lie (intp [places], in the grid's order)."""
         if plane >= self.channels:
             activity = self.activities[plane - self.channels]
             return np.arange(activity.start, activity.stop)
@@ -197,8 +224,8 @@ class Arrangement:
         return self._position[source][plane - self._first_channel[source]][self._across(source, k)]
 
     def _across(self, source: int, target: int) -> np.ndarray:
-        """For each place of layer `target`'s grid, in its order, the place of layer `source`'s grid over its middle."""
-        of, to = self.shapes[source], self.shapes[target]
+        """For each place of group `target`'s grid, in its order, the place of group `source`'s grid over its middle."""
+        of, to = self.groups[source], self.groups[target]
         key = of.height, of.width, to.height, to.width
         if key not in self._maps:
             rank = np.empty(of.places, np.intp)
@@ -213,8 +240,25 @@ class Arrangement:
         return {}
 
 
-def _runs(shapes: Sequence[LayerShape]) -> list[Run]:
+def _layers_of_groups(shapes: Sequence[LayerShape]) -> list[list[int]]:
+    """The numbers of the layers that make up each group."""
+    groups: list[list[int]] = []
+    left: list[LayerShape] = []  # stages that the group begun still lacks
+    for number, shape in enumerate(shapes):
+        if left:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+            left = [shape] if shape.stage is None else list(in_stages([replace(shape, stage=None)]))
+        if left.pop(0) != shape:
+            raise CodecError(f"layer {number} of {shape} does not go on with the group before it, nor begins one")
+    if left:
+        raise CodecError(f"the last layer leaves its group unfinished: {left[0]} is missing")
+    return groups
+
+
+def _runs(groups: Sequence[LayerShape]) -> list[Run]:
     runs: list[Run] = []
-    for size, group in groupby(shapes, key=lambda shape: (shape.height, shape.width)):
-        runs.append(Run(runs[-1].stop if runs else 0, len(list(group)), lattice(*size)))
+    for size, alike in groupby(groups, key=lambda group: (group.height, group.width)):
+        runs.append(Run(runs[-1].stop if runs else 0, len(list(alike)), lattice(*size)))
     return runs

@@ -42,23 +42,20 @@ class LayeredCoder:
 
     def __init__(self, tables: EntropyTables, shapes: Sequence[LayerShape]) -> None:
         """Raises CodecError when tables and shapes do not belong together."""
-        channels = tuple(shape.channels for shape in shapes)
+        groups = [layer.channels * layer.height * layer.width for layer in shapes if not layer.stage]
+        if min(groups, default=0) < 1 or sum(groups) > MAX_VALUES:
+            raise CodecError(f"a latent of {sum(groups)} values is empty somewhere, or has over {MAX_VALUES}")
+        self._arrangement = Arrangement(shapes)
+        channels = tuple(group.channels for group in self._arrangement.groups)
         if channels != tables.layer_channels:
             raise CodecError(f"entropy tables are for layers {tables.layer_channels}, not {channels}")
-        size = sum(shape.size for shape in shapes)
-        if min(shape.size for shape in shapes) < 1 or size > MAX_VALUES:
-            raise CodecError(f"a latent of {size} values is empty somewhere, or has over {MAX_VALUES}")
-        self.tables, self.shapes, self.size = tables, tuple(shapes), size
-        self._arrangement = Arrangement(shapes)
+        self.tables, self.layers, self.size = tables, len(shapes), self._arrangement.size
+        self._sizes = np.bincount(self._arrangement.layer, minlength=self.layers)
         self._contexts = ContextModel(tables, self._arrangement)
         self._models = [_RunModel(run, tables) for run in self._arrangement.runs]
         self._symbol_of, self._value_of = _alphabets(tables)
         self._escape_symbol = tables.sizes.take(self._arrangement.channel)
         self._bits = _bits(tables)
-
-    @property
-    def layers(self) -> int:
-        return len(self.shapes)
 
     def code(self, latent: np.ndarray) -> "CodedLatent":
         """A latent, ready to be written in segments."""
@@ -88,8 +85,9 @@ class LayeredCoder:
 
     def prefix(self, latent: np.ndarray, layers: int | None) -> np.ndarray:
         """A flat latent with zeros in place of all but its first `layers` layers (None: as it is)."""
-        size = sum(shape.size for shape in self.shapes[:layers])
-        return np.where(np.arange(self.size) < size, latent, 0).astype(np.int8)
+        kept = np.empty(self.size, bool)
+        kept[self._arrangement.order] = self._arrangement.layer < (self.layers if layers is None else layers)
+        return np.where(kept, latent, 0).astype(np.int8)
 
     def write(self, coded: "CodedLatent", first: int, count: int) -> bytes:
         """The stream of a latent's layers first to first + count - 1."""
@@ -105,7 +103,7 @@ class LayeredCoder:
     def bits(self, coded: "CodedLatent") -> np.ndarray:
         """What the model says each layer takes, in bits, float64 [L]: the bound that `write` comes close to."""
         bits = self._bits.take(coded.rows * self.tables.frequencies.shape[2] + coded.symbols) + 8 * coded.escaped
-        return np.bincount(self._arrangement.layer, bits)
+        return np.bincount(self._arrangement.layer, bits, minlength=self.layers)
 
     def _decode_segment(self, segment: Segment, known: np.ndarray) -> None:
         decoder = SymbolDecoder(segment.stream)
@@ -134,7 +132,7 @@ class LayeredCoder:
                 f"a segment of layers {segment.first} to {segment.stop - 1} after {done} layers; "
                 f"the bundle has {self.layers}"
             )
-        size = sum(shape.size for shape in self.shapes[segment.first : segment.stop])
+        size = int(self._sizes[segment.first : segment.stop].sum())
         if len(segment.stream) > size * _SYMBOL_BITS // 8 + 8:
             raise CodecError(f"{len(segment.stream)} bytes are more than any {segment.count} layers take")
 

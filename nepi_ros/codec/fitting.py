@@ -34,7 +34,7 @@ def fit_tables(
     symbols, sizes = _alphabets(known, arrangement)
     reference, reference_thresholds = _references(known, arrangement, reference_levels)
     draft = EntropyTables(
-        layers=np.array([shape.channels for shape in shapes], np.int32),
+        layers=np.array([group.channels for group in arrangement.groups], np.int32),
         sizes=sizes,
         symbols=symbols,
         reference=reference,
@@ -86,8 +86,8 @@ def _references(known: np.ndarray, arrangement: Arrangement, levels: int) -> tup
     channels = arrangement.channels
     reference, chosen = np.empty(channels, np.int16), np.empty((channels, levels - 1), np.int16)
     first = 0
-    for k, shape in enumerate(arrangement.shapes):
-        own = range(first, first + shape.channels)
+    for k, group in enumerate(arrangement.groups):
+        own = range(first, first + group.channels)
         planes = {p: _sample(known[:, arrangement.plane(p, k)]) for p in (channels + k, *range(first))}
         thresholds = {p: _quantiles(values, levels) for p, values in planes.items()}
         quantised = {p: np.searchsorted(thresholds[p], values, side="right") for p, values in planes.items()}
@@ -96,7 +96,7 @@ def _references(known: np.ndarray, arrangement: Arrangement, levels: int) -> tup
             gains = {p: _information(values, levels_of, levels) for p, levels_of in quantised.items()}
             reference[c] = max(gains, key=gains.__getitem__)
             chosen[c] = thresholds[int(reference[c])]
-        first += shape.channels
+        first += group.channels
     return reference, chosen
 
 

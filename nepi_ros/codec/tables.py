@@ -28,14 +28,14 @@ _UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryErro
 
 @dataclass(frozen=True, eq=False)
 class EntropyTables:
-    """The model of C channels in consecutive layers.
+    """The model of C channels in consecutive groups: layers, or layers that are the stages of one.
 
     A channel's alphabet is its values seen in training, most frequent first, then an escape symbol. The row of
     frequencies for a symbol is chosen by two integer contexts:
 
-    - what is known of the place from earlier layers: the value there of the plane `reference[c]`, compared with
-      `reference_thresholds[c]`. Planes 0 to C-1 are the channels; plane C+k is the activity before layer k, the
-      sum of magnitudes over all earlier layers, at most 127;
+    - what is known of the place from earlier groups: the value there of the plane `reference[c]`, compared with
+      `reference_thresholds[c]`. Planes 0 to C-1 are the channels; plane C+k is the activity before group k, the
+      sum of magnitudes over all earlier groups, at most 127;
     - what is known of the channel around the place: the sum of the four neighbours already coded, compared with
       `neighbour_thresholds[c]`.
 
@@ -43,7 +43,7 @@ class EntropyTables:
     ones and 1 + B + level with direct ones, B being the number of neighbour levels.
     """
 
-    layers: np.ndarray  # int32 [L], channels of each layer
+    layers: np.ndarray  # int32 [G], channels of each group
     sizes: np.ndarray  # int16 [C], values in the channel's alphabet; the escape symbol has this number
     symbols: np.ndarray  # int16 [C, S], the values by symbol
     reference: np.ndarray  # int16 [C], plane

@@ -51,7 +51,8 @@ def describe_bundle(bundle: Bundle) -> str:
 
 
 def _shown(layer: LayerShape) -> str:
-    return f"{layer.channels} on {layer.width} x {layer.height}"
+    stage = "" if layer.stage is None else f" (stage {layer.stage + 1})"
+    return f"{layer.channels} on {layer.width} x {layer.height}{stage}"
 
 
 def _profile(bundle: Bundle) -> list[str]:

@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from nepi_ros.bundle import Bundle, write_bundle
-from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, untouched
+from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, in_stages, untouched
 from nepi_ros.datasets import FrameSet, Sample
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import result_over_source, result_size, truth_of
@@ -43,7 +43,8 @@ def make_bundle(
     images = frames.image.permute(0, 2, 3, 1).cpu().numpy()
     files["encoder.onnx"] = quantised(files["encoder.onnx"], images)
     latents = encode_all(files["encoder.onnx"], images)
-    layers = codec.layout.shapes(size)[: config.codec.kept]
+    # Every layer of the training is cut into the stages in which it is coded, so that sizes come in finer steps.
+    layers = in_stages(codec.layout.shapes(size)[: config.codec.kept])
     files["entropy.npz"] = fit_tables(latents, layers).to_npz()
     if config.notice:
         files["NOTICE"] = config.notice.strip().encode() + b"\n"
@@ -82,7 +83,8 @@ def measure_profile(bundle: Bundle, frames: Sequence[Sample]) -> Profile:
         for curve, segment in zip(curves, segments, strict=True):
             curve.add(networks.run(decoder.decode([[segment]])), wanted, sample, box)
     return Profile(
-        bytes=tuple(sizes / len(frames)),
+        # A layer of zeros may leave a stream a byte shorter than it was.
+        bytes=tuple(np.maximum.accumulate(sizes / len(frames))),
         agreement={task: tuple(c.agreement[task].value() for c in curves) for task in bundle.tasks},
         accuracy={task: tuple(c.accuracy[task].value() for c in curves) for task in reference.measured()},
         target_accuracy={task: reference.accuracy[task].value() for task in reference.measured()},
@@ -132,7 +134,7 @@ def _metadata(config: TrainConfig, layers: Sequence[LayerShape]) -> dict:
     return {
         "name": config.name,
         "input": asdict(config.input),
-        "layers": [asdict(layer) for layer in layers],
+        "layers": [{k: v for k, v in asdict(layer).items() if v is not None} for layer in layers],
         "tasks": {task: {"network": f"{task}.onnx", **settings} for task, settings in config.tasks.items()},
     }
 

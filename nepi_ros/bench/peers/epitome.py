@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Epitomes themselves: every prefix of a bundle's layers."""
+"""Epitomes themselves: prefixes of a bundle's layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.peers.base import Coded, Setting
@@ -12,6 +14,8 @@ from nepi_ros.bench.wire import epitome_room, epitome_wire
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import Decoder, Encoder
 from nepi_ros.errors import ConfigError
+
+_MOST_SETTINGS = 40
 
 
 class EpitomePeer:
@@ -33,7 +37,11 @@ class EpitomePeer:
         return None
 
     def settings(self) -> list[Setting]:
-        return [{"layers": count + 1} for count in range(len(self._bundle.layers))]
+        """Numbers of layers whose sizes are about evenly spaced on a logarithmic axis, all where they are few."""
+        sizes = np.log(np.maximum(self._bundle.profile.bytes, 1.0))
+        near = [int(np.abs(sizes - size).argmin()) for size in np.linspace(sizes[0], sizes[-1], _MOST_SETTINGS)]
+        chosen = range(len(sizes)) if len(sizes) <= _MOST_SETTINGS else sorted({*near, len(sizes) - 1})
+        return [{"layers": count + 1} for count in chosen]
 
     def code(self, run: Sequence[Frame], setting: Setting) -> Iterator[Coded]:
         if self._codec is None:
