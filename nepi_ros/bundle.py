@@ -135,8 +135,10 @@ def _task(name: str, entry: Mapping[str, Any], files: Mapping[str, str], where: 
 
 def _layer(entry: Mapping[str, Any], where: Path) -> LayerShape:
     sizes = (_count(entry[name], f"layers: {name}", where, 1, 4096) for name in ("channels", "height", "width"))
-    stage = entry.get("stage")
-    return LayerShape(*sizes, stage if stage is None else _count(stage, "layers: stage", where, 0, 2))
+    part, parts = entry.get("part", 0), entry.get("parts", 1)
+    return LayerShape(
+        *sizes, _count(part, "layers: part", where, 0, 7), _count(parts, "layers: parts", where, 1, 8)
+    )
 
 
 def _count(value: Any, what: str, where: Path, low: int, high: int) -> int:

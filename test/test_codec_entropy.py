@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nepi_ros.codec import EntropyTables, LayeredCoder, LayerShape, Segment, fit_tables, in_stages
+from nepi_ros.codec import EntropyTables, LayeredCoder, LayerShape, Segment, fit_tables, parted
 from nepi_ros.errors import CodecError
 
 CODER, LATENTS, EPITOMES = golden.load()
@@ -81,10 +81,11 @@ def test_every_latent_survives(latent):
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.builds(LayerShape, st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=5),
-    st.integers(0, 1000), st.sampled_from([0, 1, 20, 127]), st.integers(1, 4), st.integers(1, 4), st.booleans(),
+    st.integers(0, 1000), st.sampled_from([0, 1, 20, 127]), st.integers(1, 4), st.integers(1, 4),
+    st.lists(st.sampled_from([1, 2, 3, 8]), min_size=5, max_size=5),
 )  # fmt: skip
-def test_every_shape_and_table_survives(layers, seed, size, references, neighbours, staged):
-    layers, random = in_stages(layers) if staged else layers, np.random.default_rng(seed)
+def test_every_shape_and_table_survives(layers, seed, size, references, neighbours, parts):
+    layers, random = parted(layers, parts[: len(layers)]), np.random.default_rng(seed)
     latents = random.integers(-size, size + 1, (3, sum(shape.size for shape in layers)), dtype=np.int8)
     coder = LayeredCoder(fit_tables(latents[:2], layers, references, neighbours), layers)
     for latent in latents:
@@ -96,22 +97,28 @@ def test_every_shape_and_table_survives(layers, seed, size, references, neighbou
         assert np.array_equal(coder.decode([coded.segment(0, coder.layers)]), latent)
 
 
-def test_stages_make_finer_steps_and_the_same_stream():
-    staged = LayeredCoder(CODER.tables, in_stages(golden.LAYERS))
-    assert staged.layers == 1 + 3 * (LAYERS - 1)
+def test_parts_make_finer_steps_at_no_cost():
+    fine = LayeredCoder(CODER.tables, parted(golden.LAYERS, [8] * LAYERS))
+    ends = [0, *np.cumsum([1, 8, 8, 8, 8, 8, 8])]  # of a vector there are no parts
+    assert fine.layers == ends[-1]
     for latent in LATENTS:
-        whole, fine = CODER.code(latent), staged.code(latent)
-        assert fine.segment(0, staged.layers).stream == whole.segment(0, LAYERS).stream
-        assert fine.bits[1::3] == pytest.approx(whole.bits[1:])
-    third = LATENTS[0][4 + 12 :][:24].reshape(2, 3, 4)  # the layer of two channels on a grid of 3 x 4
-    kept = staged.prefix(LATENTS[0], 5)[4 + 12 :][:24].reshape(2, 3, 4)
-    assert np.array_equal(kept[:, ::2, ::2], third[:, ::2, ::2]) and not kept[:, 1].any() and not kept[:, :, 1::2].any()
+        coded = fine.code(latent)
+        assert coded.bits[ends] == pytest.approx(CODER.code(latent).bits)
+        assert np.array_equal(fine.decode([coded.segment(0, 20), coded.segment(20, fine.layers - 20)]), latent)
+        assert np.array_equal(fine.decode([coded.segment(0, 20)]), fine.prefix(latent, 20))
+
+
+def test_a_part_is_spread_over_the_whole_grid():
+    shape = LayerShape(2, 8, 8)
+    coder = LayeredCoder(fit_tables(np.ones((2, shape.size), np.int8), (shape,)), parted([shape], [4]))
+    quarters = [coder.prefix(np.ones(shape.size, np.int8), k).reshape(2, 4, 2, 4, 2).sum((2, 4)) for k in range(1, 5)]
+    assert [np.unique(quarter).tolist() for quarter in quarters] == [[1], [2], [3], [4]]
 
 
 @pytest.mark.parametrize("broken", [slice(1, None), slice(0, -1), slice(0, None, 2)])
-def test_stages_that_make_up_no_layer_are_refused(broken):
+def test_parts_that_make_up_no_layer_are_refused(broken):
     with pytest.raises(CodecError):
-        LayeredCoder(CODER.tables, in_stages(golden.LAYERS[1:])[broken])
+        LayeredCoder(CODER.tables, parted(golden.LAYERS[1:], [8] * (LAYERS - 1))[broken])
 
 
 def test_coarse_layers_tell_about_fine_ones():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The codec: frames to layers of bytes and back. Knows neither ROS nor torch."""
 
-from nepi_ros.codec.arrangement import LayerShape, in_stages
+from nepi_ros.codec.arrangement import LayerShape, parted
 from nepi_ros.codec.entropy import CodedLatent, EntropyTables, LayeredCoder, Segment
 from nepi_ros.codec.fitting import fit_tables
 from nepi_ros.codec.header import DamagedEpitomeError, EpitomeHeader, ForeignBundleError, UnavailableTaskError
@@ -11,5 +11,5 @@ from nepi_ros.codec.sessions import make_session
 __all__ = [
     "CodedLatent", "DamagedEpitomeError", "Decoder", "EncodedFrame", "Encoder", "EntropyTables", "EpitomeHeader",
     "ForeignBundleError", "LayerShape", "LayeredCoder", "Segment", "TargetNetworks", "UnavailableTaskError",
-    "fit_tables", "in_stages", "make_session", "untouched",
+    "fit_tables", "make_session", "parted", "untouched",
 ]  # fmt: skip

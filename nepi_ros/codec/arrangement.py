@@ -7,7 +7,8 @@ every group follows the one before it at a distance of one stage: step t of a ru
 together with stage t - 1 of its second, and so on. Whatever a value looks up, at its own place in earlier groups and
 around it in its own group, is known by then; and a run of n groups takes n + 2 steps instead of 3 n.
 
-A layer is a group, or a stage of one: then an epitome can end between the stages, and the rest of the group is zero.
+A layer is a group, or a part of one, some stages: then an epitome can end between the parts, and the rest of the group
+is zero. Where no layer is a part, there are three stages, else eight.
 A segment is any number of consecutive layers. In every step its values follow one another.
 
 All that is looked up has a number in one array, `known`: first the values in coding order, then the activities.
@@ -34,39 +35,48 @@ NO_NEIGHBOURS, DIAGONAL, DIRECT = range(3)
 
 @dataclass(frozen=True)
 class LayerShape:
-    """Channels of a layer, and height and width of its grid; which stage of it (lattice.py), or None for all of it.
+    """Channels of a layer, height and width of its grid, and which of how many parts of all this it is.
 
-    Stages of a group are layers that follow one another.
+    The parts of a group of channels are layers that follow one another, each some stages of a fine lattice.
     """
 
     channels: int
     height: int
     width: int
-    stage: int | None = None
+    part: int = 0
+    parts: int = 1
 
     @property
     def places(self) -> int:
-        if self.stage is None:
-            return self.height * self.width
-        places = lattice(self.height, self.width).stages[self.stage].places
-        return places.stop - places.start
+        stages = lattice(self.height, self.width, fine=True).stages
+        mine = [stage.places for number, stage in enumerate(stages) if self._part_of(number, len(stages)) == self.part]
+        return sum(places.stop - places.start for places in mine)
+
+    @property
+    def whole(self) -> LayerShape:
+        """All parts together."""
+        return replace(self, part=0, parts=1)
+
+    def _part_of(self, stage: int, stages: int) -> int:
+        """The part that a stage of so many belongs to."""
+        return stage * self.parts // stages
 
     @property
     def size(self) -> int:
         return self.channels * self.places
 
 
-def in_stages(shapes: Sequence[LayerShape]) -> tuple[LayerShape, ...]:
-    """Layers that are each a whole group as layers of a stage each, where they have more than one place.
+def parted(groups: Sequence[LayerShape], parts: Sequence[int]) -> tuple[LayerShape, ...]:
+    """Groups of channels, each cut into so many layers, or into as many as it has stages.
 
-    >>> in_stages([LayerShape(2, 1, 1), LayerShape(1, 2, 3)])[1:]
-    (LayerShape(channels=1, height=2, width=3, stage=0), LayerShape(channels=1, height=2, width=3, stage=1), \
-LayerShape(channels=1, height=2, width=3, stage=2))
+    >>> parted([LayerShape(2, 1, 1), LayerShape(1, 4, 4)], (8, 2))
+    (LayerShape(channels=2, height=1, width=1, part=0, parts=1), \
+LayerShape(channels=1, height=4, width=4, part=0, parts=2), LayerShape(channels=1, height=4, width=4, part=1, parts=2))
     """
     found: list[LayerShape] = []
-    for shape in shapes:
-        stages = range(len(lattice(shape.height, shape.width).stages))
-        found += [replace(shape, stage=stage) for stage in stages] if len(stages) > 1 else [shape]
+    for group, wanted in zip(groups, parts, strict=True):
+        count = min(wanted, len(lattice(group.height, group.width, fine=True).stages))
+        found += [replace(group, part=part, parts=count) for part in range(count)]
     return tuple(found)
 
 
@@ -110,12 +120,13 @@ class Arrangement:
     def __init__(self, shapes: Sequence[LayerShape]) -> None:
         """Raises CodecError where stages do not make up groups."""
         self._layers = _layers_of_groups(shapes)
-        self.groups = tuple(replace(shapes[layers[0]], stage=None) for layers in self._layers)
+        self._fine = len(shapes) > len(self._layers)
+        self.groups = tuple(shapes[layers[0]].whole for layers in self._layers)
         self.size = sum(group.size for group in self.groups)
         self.channels = sum(group.channels for group in self.groups)
         self._first_channel = np.cumsum([0, *(group.channels for group in self.groups)])
         self._first_value = np.cumsum([0, *(group.size for group in self.groups)])
-        self.runs = _runs(self.groups)
+        self.runs = _runs(self.groups, self._fine)
         self._position = self._place_values()
         self._describe_values()
         self._describe_spots()
@@ -132,7 +143,8 @@ class Arrangement:
                     own = positions[run.first + k][:, stages[t - k].places]
                     own[:] = np.arange(end, end + own.size).reshape(own.shape)
                     layers = self._layers[run.first + k]
-                    run.parts[t].append((layers[min(t - k, len(layers) - 1)], slice(end, end + own.size)))
+                    layer = layers[(t - k) * len(layers) // len(stages)]
+                    run.parts[t].append((layer, slice(end, end + own.size)))
                     end += own.size
         return positions
 
@@ -229,8 +241,8 @@ class Arrangement:
         key = of.height, of.width, to.height, to.width
         if key not in self._maps:
             rank = np.empty(of.places, np.intp)
-            rank[lattice(of.height, of.width).order] = np.arange(of.places)
-            y, x = np.divmod(lattice(to.height, to.width).order, to.width)
+            rank[lattice(of.height, of.width, self._fine).order] = np.arange(of.places)
+            y, x = np.divmod(lattice(to.height, to.width, self._fine).order, to.width)
             y, x = (2 * y + 1) * of.height // (2 * to.height), (2 * x + 1) * of.width // (2 * to.width)
             self._maps[key] = rank[y * of.width + x]
         return self._maps[key]
@@ -243,22 +255,22 @@ class Arrangement:
 def _layers_of_groups(shapes: Sequence[LayerShape]) -> list[list[int]]:
     """The numbers of the layers that make up each group."""
     groups: list[list[int]] = []
-    left: list[LayerShape] = []  # stages that the group begun still lacks
+    left: list[LayerShape] = []  # parts that the group begun still lacks
     for number, shape in enumerate(shapes):
         if left:
             groups[-1].append(number)
         else:
             groups.append([number])
-            left = [shape] if shape.stage is None else list(in_stages([replace(shape, stage=None)]))
+            left = list(parted([shape.whole], [shape.parts]))
         if left.pop(0) != shape:
-            raise CodecError(f"layer {number} of {shape} does not go on with the group before it, nor begins one")
+            raise CodecError(f"layer {number}, {shape}, does not go on with the group before it, nor begins one")
     if left:
         raise CodecError(f"the last layer leaves its group unfinished: {left[0]} is missing")
     return groups
 
 
-def _runs(groups: Sequence[LayerShape]) -> list[Run]:
+def _runs(groups: Sequence[LayerShape], fine: bool) -> list[Run]:
     runs: list[Run] = []
     for size, alike in groupby(groups, key=lambda group: (group.height, group.width)):
-        runs.append(Run(runs[-1].stop if runs else 0, len(list(alike)), lattice(*size)))
+        runs.append(Run(runs[-1].stop if runs else 0, len(list(alike)), lattice(*size, fine)))
     return runs

@@ -42,9 +42,10 @@ class LayeredCoder:
 
     def __init__(self, tables: EntropyTables, shapes: Sequence[LayerShape]) -> None:
         """Raises CodecError when tables and shapes do not belong together."""
-        groups = [layer.channels * layer.height * layer.width for layer in shapes if not layer.stage]
-        if min(groups, default=0) < 1 or sum(groups) > MAX_VALUES:
-            raise CodecError(f"a latent of {sum(groups)} values is empty somewhere, or has over {MAX_VALUES}")
+        sizes = [layer.channels * layer.height * layer.width for layer in shapes]
+        total = sum(size for size, layer in zip(sizes, shapes, strict=True) if not layer.part)
+        if min(sizes, default=0) < 1 or max(total, *sizes) > MAX_VALUES:
+            raise CodecError(f"a latent of {total} values is empty somewhere, or has over {MAX_VALUES}")
         self._arrangement = Arrangement(shapes)
         channels = tuple(group.channels for group in self._arrangement.groups)
         if channels != tables.layer_channels:

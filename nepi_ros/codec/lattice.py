@@ -4,6 +4,8 @@
 Three stages, coarse to fine, as in a checkerboard refined twice: (even, even) places without neighbours,
 (odd, odd) places with their four diagonal neighbours, and the rest with their four direct neighbours.
 A neighbour beyond the border is replaced by its mirror image, which always exists inside.
+
+A fine lattice has eight stages, an eighth of the places each: the same three, each parted as a checkerboard of its own.
 """
 
 from dataclasses import dataclass
@@ -35,20 +37,21 @@ class Lattice:
 
 
 @lru_cache(maxsize=32)
-def lattice(height: int, width: int) -> Lattice:
+def lattice(height: int, width: int, fine: bool = False) -> Lattice:
     """The coding order of a plane of `height` x `width` places. Stages without places are left out."""
     y, x = np.divmod(np.arange(height * width), width)
     kinds = np.where((y + x) % 2 == 1, 2, y % 2)  # 0 even-even, 1 odd-odd, 2 the rest
-    order = np.argsort(kinds, kind="stable")
+    parts = np.where(kinds == 2, 4 + 2 * (y % 2), 2 * kinds) + (y // 2 + x // 2) % 2 if fine else kinds
+    order = np.argsort(parts, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     stages, start = [], 0
-    for kind, offsets in enumerate((None, _DIAGONAL, _DIRECT)):
-        places = np.flatnonzero(kinds == kind)
-        if len(places):
-            around = None if offsets is None else rank[_around(y[places], x[places], height, width, offsets)]
-            stages.append(Stage(slice(start, start + len(places)), around, kind == 2))
-            start += len(places)
+    for part in np.unique(parts):
+        places = np.flatnonzero(parts == part)
+        offsets = (None, _DIAGONAL, _DIRECT)[kinds[places[0]]]
+        around = None if offsets is None else rank[_around(y[places], x[places], height, width, offsets)]
+        stages.append(Stage(slice(start, start + len(places)), around, offsets is _DIRECT))
+        start += len(places)
     return Lattice(order, tuple(stages))
 
 

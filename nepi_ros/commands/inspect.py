@@ -51,8 +51,8 @@ def describe_bundle(bundle: Bundle) -> str:
 
 
 def _shown(layer: LayerShape) -> str:
-    stage = "" if layer.stage is None else f" (stage {layer.stage + 1})"
-    return f"{layer.channels} on {layer.width} x {layer.height}{stage}"
+    part = "" if layer.parts == 1 else f" ({layer.part + 1} of {layer.parts})"
+    return f"{layer.channels} on {layer.width} x {layer.height}{part}"
 
 
 def _profile(bundle: Bundle) -> list[str]:

@@ -15,7 +15,8 @@ from torch import nn
 from tqdm import tqdm
 
 from nepi_ros.bundle import Bundle, write_bundle
-from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, in_stages, untouched
+from nepi_ros.codec import Decoder, Encoder, LayeredCoder, LayerShape, TargetNetworks, fit_tables, parted, untouched
+from nepi_ros.codec.tables import MAX_LAYERS
 from nepi_ros.datasets import FrameSet, Sample
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import result_over_source, result_size, truth_of
@@ -26,6 +27,8 @@ from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.export import export_codec
 from nepi_ros.training.quantise import quantised
+
+_SIZED_FRAMES = 100
 
 
 def make_bundle(
@@ -43,9 +46,10 @@ def make_bundle(
     images = frames.image.permute(0, 2, 3, 1).cpu().numpy()
     files["encoder.onnx"] = quantised(files["encoder.onnx"], images)
     latents = encode_all(files["encoder.onnx"], images)
-    # Every layer of the training is cut into the stages in which it is coded, so that sizes come in finer steps.
-    layers = in_stages(codec.layout.shapes(size)[: config.codec.kept])
-    files["entropy.npz"] = fit_tables(latents, layers).to_npz()
+    groups = codec.layout.shapes(size)[: config.codec.kept]
+    tables = fit_tables(latents, groups)
+    layers = finely_parted(LayeredCoder(tables, groups), groups, latents)
+    files["entropy.npz"] = tables.to_npz()
     if config.notice:
         files["NOTICE"] = config.notice.strip().encode() + b"\n"
     metadata = _metadata(config, layers)
@@ -62,6 +66,21 @@ def encode_all(encoder: bytes, images: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(encoder, providers=["CPUExecutionProvider"])
     bar = tqdm(images, desc="encoding", unit="frame", leave=False)
     return np.concatenate([session.run(None, {"image": image[None]})[0] for image in bar])
+
+
+def finely_parted(coder: LayeredCoder, groups: Sequence[LayerShape], latents: np.ndarray) -> tuple[LayerShape, ...]:
+    """The trained layers, cut so that an epitome's sizes come in even steps, as few as that takes.
+
+    A part is at most a share of the bytes up to its end: a twelfth, or more where that makes too many layers.
+    """
+    some = latents[:: -(-len(latents) // _SIZED_FRAMES)]
+    ends = np.mean([coder.code(latent).bits for latent in some], axis=0)
+    for share in np.geomspace(1 / 12, 1.0, 40):
+        parts = np.ceil(np.diff(ends) / (share * ends[1:] + 1e-9)).clip(1, 8)
+        layers = parted(groups, [int(count) for count in parts])
+        if len(layers) <= MAX_LAYERS:
+            return layers
+    return tuple(groups)
 
 
 def measure_profile(bundle: Bundle, frames: Sequence[Sample]) -> Profile:
@@ -134,7 +153,7 @@ def _metadata(config: TrainConfig, layers: Sequence[LayerShape]) -> dict:
     return {
         "name": config.name,
         "input": asdict(config.input),
-        "layers": [{k: v for k, v in asdict(layer).items() if v is not None} for layer in layers],
+        "layers": [asdict(layer) for layer in layers],
         "tasks": {task: {"network": f"{task}.onnx", **settings} for task, settings in config.tasks.items()},
     }
 
