@@ -71,11 +71,11 @@ def encode_all(encoder: bytes, images: np.ndarray) -> np.ndarray:
 def finely_parted(coder: LayeredCoder, groups: Sequence[LayerShape], latents: np.ndarray) -> tuple[LayerShape, ...]:
     """The trained layers, cut so that an epitome's sizes come in even steps, as few as that takes.
 
-    A part is at most a share of the bytes up to its end: a twelfth, or more where that makes too many layers.
+    A part is at most a share of the bytes up to its end: a fifteenth, or more where that makes too many layers.
     """
     some = latents[:: -(-len(latents) // _SIZED_FRAMES)]
     ends = np.mean([coder.code(latent).bits for latent in some], axis=0)
-    for share in np.geomspace(1 / 12, 1.0, 40):
+    for share in np.geomspace(1 / 15, 1.0, 40):
         parts = np.ceil(np.diff(ends) / (share * ends[1:] + 1e-9)).clip(1, 8)
         layers = parted(groups, [int(count) for count in parts])
         if len(layers) <= MAX_LAYERS:
