@@ -20,8 +20,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nepi_ros import cli
 from nepi_ros.bench.complexity import Complexity, complexity
+from nepi_ros.bench.cutting import SHARES, cutting
 from nepi_ros.bench.stopwatch import JPEG, MAKING, READING, jpeg, one_core
 from nepi_ros.bundle import Bundle
+from nepi_ros.codec import Encoder
 from nepi_ros.errors import BundleError
 from nepi_ros.process import peak_memory_mb
 
@@ -56,7 +58,23 @@ def test_results_hold_every_step_and_ratio(
     assert set(found["networks"]) == {"encoder", "decoder", *bundle.tasks}
     assert (tmp_path / f"{bundle.name}.svg").read_text().lstrip().startswith("<?xml")
     shown = capsys.readouterr().out
-    assert "entropy encoding" in shown and "peak memory" in shown
+    assert "entropy encoding" in shown and "peak memory" in shown and "cut to budgets" in shown
+    assert set(found["cut_to_budget"]) == {"unused_mean", "within_tenth"}
+
+
+def test_what_a_cut_leaves_unused(bundle: Bundle) -> None:
+    width, height = bundle.input_size
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    encoder = Encoder(bundle)
+    frame = encoder.encode(image)
+    sizes = [len(frame.segment(0, count).stream) for count in range(1, frame.layers + 1)]
+    unused = []
+    for budget in SHARES * sizes[-1]:
+        fitting = [size for size in sizes if size <= budget + 1e-9]
+        unused.append(1 - max(fitting, default=0) / budget)
+    found = cutting(encoder, [image, image])
+    assert found["unused_mean"] == pytest.approx(np.mean(unused), abs=1e-4)
+    assert found["within_tenth"] == pytest.approx(np.mean(np.array(unused) <= 0.1), abs=1e-4)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the system does not tell a process's memory")
