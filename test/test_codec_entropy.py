@@ -268,4 +268,4 @@ def test_tables_survive_their_file(tmp_path):
     data = CODER.tables.to_npz()
     assert data == EntropyTables.from_npz(data).to_npz()
     (tmp_path / "entropy.npz").write_bytes(data)
-    assert EntropyTables.from_npz(tmp_path / "entropy.npz").layer_channels == tuple(s.channels for s in golden.LAYERS)
+    assert EntropyTables.from_npz(tmp_path / "entropy.npz").group_channels == tuple(s.channels for s in golden.LAYERS)

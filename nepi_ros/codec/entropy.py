@@ -48,8 +48,8 @@ class LayeredCoder:
             raise CodecError(f"a latent of {total} values is empty somewhere, or has over {MAX_VALUES}")
         self._arrangement = Arrangement(shapes)
         channels = tuple(group.channels for group in self._arrangement.groups)
-        if channels != tables.layer_channels:
-            raise CodecError(f"entropy tables are for layers {tables.layer_channels}, not {channels}")
+        if channels != tables.group_channels:
+            raise CodecError(f"entropy tables are for layers of {tables.group_channels} channels, not {channels}")
         self.tables, self.layers, self.size = tables, len(shapes), self._arrangement.size
         self._sizes = np.bincount(self._arrangement.layer, minlength=self.layers)
         self._contexts = ContextModel(tables, self._arrangement)

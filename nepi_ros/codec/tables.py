@@ -59,7 +59,7 @@ class EntropyTables:
         return len(self.sizes)
 
     @property
-    def layer_channels(self) -> tuple[int, ...]:
+    def group_channels(self) -> tuple[int, ...]:
         return tuple(int(n) for n in self.layers)
 
     @property
