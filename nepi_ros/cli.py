@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ COMMANDS = {
 
 _EXPLAINED = 2
 _INTERRUPTED = 130
+_UNHEARD = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parser, module = _parser(argv)
         arguments = parser.parse_args(argv)
-        return module.main(arguments) or 0
+        status = module.main(arguments) or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The reader has seen enough, as in `nepi inspect patrol | head`; Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNHEARD
     except NepiError as error:
         print(f"nepi: {error}", file=sys.stderr)
         return _EXPLAINED

@@ -157,3 +157,10 @@ def test_parameter_page_is_what_the_nodes_declare(capsys: pytest.CaptureFixture)
     assert cli.main(["params"]) == 0
     page = Path(__file__).resolve().parent.parent / "doc/parameters.md"
     assert capsys.readouterr().out == page.read_text(), "parameters changed: nepi params > doc/parameters.md"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(bundle: Path) -> None:
+    code = f"import sys; from nepi_ros.cli import main; sys.exit(main(['inspect', {str(bundle)!r}]))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait() == 141
