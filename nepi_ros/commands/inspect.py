@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from nepi_ros.bundle import Bundle, resolve_bundle
@@ -42,7 +44,7 @@ def describe_bundle(bundle: Bundle) -> str:
         f"folder  {bundle.path} ({size / 1e6:.1f} MB)",
         f"made    {bundle.metadata['created']}",
         f"input   {width} x {height}",
-        f"latent  {len(bundle.layers)} layers of channels on a grid: {', '.join(map(_shown, bundle.layers))}",
+        f"latent  {len(bundle.layers)} layers of channels on a grid: {', '.join(_groups(bundle.layers))}",
     ]
     for name, spec in bundle.tasks.items():
         meaning = ", ".join(spec.classes) or f"{spec.min_m:g} to {spec.max_m:g} m"
@@ -50,9 +52,12 @@ def describe_bundle(bundle: Bundle) -> str:
     return "\n".join([*lines, "", *_profile(bundle)])
 
 
-def _shown(layer: LayerShape) -> str:
-    part = "" if layer.parts == 1 else f" ({layer.part + 1} of {layer.parts})"
-    return f"{layer.channels} on {layer.width} x {layer.height}{part}"
+def _groups(layers: Sequence[LayerShape]) -> Iterator[str]:
+    """Groups of channels, those alike together, and in how many parts each is sent."""
+    for first, alike in groupby(layer for layer in layers if not layer.part):
+        count = len(list(alike))
+        times, parts = "" if count == 1 else f"{count} times ", "" if first.parts == 1 else f" in {first.parts} parts"
+        yield f"{times}{first.channels} on {first.width} x {first.height}{parts}"
 
 
 def _profile(bundle: Bundle) -> list[str]:
