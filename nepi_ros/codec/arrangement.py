@@ -7,8 +7,8 @@ every group follows the one before it at a distance of one stage: step t of a ru
 together with stage t - 1 of its second, and so on. Whatever a value looks up, at its own place in earlier groups and
 around it in its own group, is known by then; and a run of n groups takes n + 2 steps instead of 3 n.
 
-A layer is a group, or a part of one, some stages: then an epitome can end between the parts, and the rest of the group
-is zero. Where no layer is a part, there are three stages, else eight.
+A layer is a group, or a part of one: then an epitome can end between the parts, and the rest of the group is zero.
+Where no layer is a part, lattices are not fine.
 A segment is any number of consecutive layers. In every step its values follow one another.
 
 All that is looked up has a number in one array, `known`: first the values in coding order, then the activities.
@@ -37,7 +37,7 @@ NO_NEIGHBOURS, DIAGONAL, DIRECT = range(3)
 class LayerShape:
     """Channels of a layer, height and width of its grid, and which of how many parts of all this it is.
 
-    The parts of a group of channels are layers that follow one another, each some stages of a fine lattice.
+    The parts of a group of channels are layers that follow one another, each some parts of a fine lattice.
     """
 
     channels: int
@@ -48,8 +48,8 @@ class LayerShape:
 
     @property
     def places(self) -> int:
-        stages = lattice(self.height, self.width, fine=True).stages
-        mine = [stage.places for number, stage in enumerate(stages) if self._part_of(number, len(stages)) == self.part]
+        finest = lattice(self.height, self.width, fine=True).parts
+        mine = (places for number, places in enumerate(finest) if number * self.parts // len(finest) == self.part)
         return sum(places.stop - places.start for places in mine)
 
     @property
@@ -57,17 +57,13 @@ class LayerShape:
         """All parts together."""
         return replace(self, part=0, parts=1)
 
-    def _part_of(self, stage: int, stages: int) -> int:
-        """The part that a stage of so many belongs to."""
-        return stage * self.parts // stages
-
     @property
     def size(self) -> int:
         return self.channels * self.places
 
 
 def parted(groups: Sequence[LayerShape], parts: Sequence[int]) -> tuple[LayerShape, ...]:
-    """Groups of channels, each cut into so many layers, or into as many as it has stages.
+    """Groups of channels, each cut into so many layers, or into as many as its lattice has parts.
 
     >>> parted([LayerShape(2, 1, 1), LayerShape(1, 4, 4)], (8, 2))
     (LayerShape(channels=2, height=1, width=1, part=0, parts=1), \
@@ -75,14 +71,14 @@ LayerShape(channels=1, height=4, width=4, part=0, parts=2), LayerShape(channels=
     """
     found: list[LayerShape] = []
     for group, wanted in zip(groups, parts, strict=True):
-        count = min(wanted, len(lattice(group.height, group.width, fine=True).stages))
+        count = min(wanted, len(lattice(group.height, group.width, fine=True).parts))
         found += [replace(group, part=part, parts=count) for part in range(count)]
     return tuple(found)
 
 
 @dataclass
 class Run:
-    """Consecutive groups on one grid. `parts[t]`: layer, and values in coding order, of each stage in step t."""
+    """Consecutive groups on one grid. `parts[t]`: layer, and values in coding order, of each part in step t."""
 
     first: int
     count: int
@@ -140,13 +136,17 @@ class Arrangement:
             for t in range(run.count + len(stages) - 1):
                 run.parts.append([])
                 for k in range(max(0, t - len(stages) + 1), min(t, run.count - 1) + 1):
-                    own = positions[run.first + k][:, stages[t - k].places]
-                    own[:] = np.arange(end, end + own.size).reshape(own.shape)
-                    layers = self._layers[run.first + k]
-                    layer = layers[(t - k) * len(layers) // len(stages)]
-                    run.parts[t].append((layer, slice(end, end + own.size)))
-                    end += own.size
+                    for part in stages[t - k].parts:
+                        own = positions[run.first + k][:, part]
+                        own[:] = np.arange(end, end + own.size).reshape(own.shape)
+                        run.parts[t].append((self._layer(run, k, part), slice(end, end + own.size)))
+                        end += own.size
         return positions
+
+    def _layer(self, run: Run, k: int, part: slice) -> int:
+        """The layer that a part of the run's group k belongs to."""
+        layers, parts = self._layers[run.first + k], run.grid.parts
+        return layers[parts.index(part) * len(layers) // len(parts)]
 
     def _describe_values(self) -> None:
         self.order, self.layer, self.channel, self.kind, self._group, self._place = np.empty((6, self.size), np.intp)

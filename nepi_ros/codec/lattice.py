@@ -5,7 +5,7 @@ Three stages, coarse to fine, as in a checkerboard refined twice: (even, even) p
 (odd, odd) places with their four diagonal neighbours, and the rest with their four direct neighbours.
 A neighbour beyond the border is replaced by its mirror image, which always exists inside.
 
-A fine lattice has eight stages, an eighth of the places each: the same three, each parted as a checkerboard of its own.
+In a fine lattice each stage has parts, checkerboards of its own: eight in all, of about an eighth of the places each.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,12 @@ _DIRECT = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 @dataclass(frozen=True)
 class Stage:
-    """Places coded together. `neighbours` intp [n, 4] are coding-order numbers, None in the first stage;
-    `direct` tells those beside the place from the diagonal ones.
+    """Places coded together, and the parts that they consist of. `neighbours` intp [n, 4] are coding-order numbers,
+    None in the first stage; `direct` tells those beside the place from the diagonal ones.
     """
 
     places: slice
+    parts: tuple[slice, ...]
     neighbours: np.ndarray | None
     direct: bool
 
@@ -35,24 +36,38 @@ class Lattice:
     order: np.ndarray
     stages: tuple[Stage, ...]
 
+    @property
+    def parts(self) -> list[slice]:
+        """The parts of all stages."""
+        return [part for stage in self.stages for part in stage.parts]
+
 
 @lru_cache(maxsize=32)
 def lattice(height: int, width: int, fine: bool = False) -> Lattice:
-    """The coding order of a plane of `height` x `width` places. Stages without places are left out."""
+    """The coding order of a plane of `height` x `width` places. Stages and parts without places are left out."""
     y, x = np.divmod(np.arange(height * width), width)
     kinds = np.where((y + x) % 2 == 1, 2, y % 2)  # 0 even-even, 1 odd-odd, 2 the rest
-    parts = np.where(kinds == 2, 4 + 2 * (y % 2), 2 * kinds) + (y // 2 + x // 2) % 2 if fine else kinds
+    parts = 4 * kinds + (2 * (y % 2) * (kinds == 2) + (y // 2 + x // 2) % 2 if fine else 0)
     order = np.argsort(parts, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    stages, start = [], 0
-    for part in np.unique(parts):
-        places = np.flatnonzero(parts == part)
-        offsets = (None, _DIAGONAL, _DIRECT)[kinds[places[0]]]
-        around = None if offsets is None else rank[_around(y[places], x[places], height, width, offsets)]
-        stages.append(Stage(slice(start, start + len(places)), around, offsets is _DIRECT))
-        start += len(places)
+    stages = []
+    for kind, offsets in enumerate((None, _DIAGONAL, _DIRECT)):
+        places = np.flatnonzero(kinds[order] == kind)
+        if len(places):
+            own = order[places]
+            around = None if offsets is None else rank[_around(y[own], x[own], height, width, offsets)]
+            stages.append(Stage(_span(places), _equal_spans(parts[order], places), around, kind == 2))
     return Lattice(order, tuple(stages))
+
+
+def _span(places: np.ndarray) -> slice:
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+def _equal_spans(parts: np.ndarray, places: np.ndarray) -> tuple[slice, ...]:
+    """The places, intp [n] one after the other, split where their part changes."""
+    return tuple(_span(places[parts[places] == part]) for part in np.unique(parts[places]))
 
 
 def _around(y: np.ndarray, x: np.ndarray, height: int, width: int, offsets: tuple[tuple[int, int], ...]) -> np.ndarray:
