@@ -149,6 +149,21 @@ def test_a_size_is_chosen_for_its_worth_too() -> None:
     assert LEAST < without.bytes < 700 <= known.bytes
 
 
+def test_headers_are_not_all_that_is_sent_when_the_link_stands_still() -> None:
+    choices = Choices(np.array([400, 1000, 2000]), np.array([0.2, 0.8, 0.9]))
+
+    def stalled(kbps: float) -> Loop:
+        play = loop(ConstantRate(kbps))
+        play.choices = choices
+        play.run(50)
+        play.up.change(play.now, ConstantRate(0))
+        play.run(4)
+        return play
+
+    assert stalled(3000).granted[-2].bytes == 1000  # 1.6 ms more
+    assert stalled(100).granted[-2].bytes == LEAST  # 48 ms more
+
+
 def test_what_can_never_be_in_time_is_not_chosen_for_its_worth() -> None:
     play = loop(ConstantRate(100))
     play.choices = Choices(np.array([400, 5000]), np.array([0.1, 1.0]))

@@ -13,8 +13,9 @@ robot's. All it knows are its own frames and the edge's reports of them. A budge
   slows down faster than it is measured.
 - growth: twice what has been seen to arrive. A longer prefix of the same frame is how the link is probed.
 
-When frames in front are overdue the link stands still: then the smallest frames go out, and of these only so many as
-will not be in the way of a fresh one when the link returns. One of those on their way is the probe that tells of it.
+When frames in front are overdue the link stands still: then the smallest frames go out, or what is hardly dearer, and
+of these only so many as will not be in the way of a fresh one when the link returns. One of those on their way is the
+probe that tells of it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ GROWTH, CAUTIOUS_GROWTH = 2.0, 1.1
 """How much larger than any that arrived lately a frame may be, with and without probing."""
 STALLED = 0.1
 """The link stands still when fewer of the latest frames took as long as the one in front is taking already."""
+SLIGHT, SLIGHT_TIME = 3.0, 0.05
+"""Up to so many times the smallest frame, and so much of the time left for its further bytes, a frame is hardly dearer
+than the smallest, which is mostly headers."""
 WINDOW = 4
 """Frames on their way at most; more only as probes."""
 PROBE_PERIOD_S = 0.5
@@ -214,8 +218,8 @@ class LinkControl:
         """The largest size of which nothing speaks against; the smallest when the link stands still."""
         oldest = self._flight.oldest()
         elapsed = 0.0 if oldest is None else now - oldest.at
-        override = self._settings.capacity_override_kbps
-        view = self._forecast.view(elapsed, 0.008 / override if override > 0.0 else math.nan)
+        least = self._hardly_dearer(left, least, choices)
+        view = self._view(elapsed)
         down_least, down_most = self._forecast.down_range
         if view is None or view.share < STALLED or view.chance(left, least, down_least) <= 0.0:
             return Budget(least, result_bytes=SMALLEST)
@@ -229,6 +233,18 @@ class LinkControl:
         up = int(max(min(view.most_up(left, min(granted, down_most), (1 - risk) * chance), most), base))
         self._asked = (self._asked[0], base)
         return Budget(up, result_bytes=max(SMALLEST, int(granted)), repeat=self._loss > LOSS)
+
+    def _view(self, longer_than_s: float = 0.0) -> View | None:
+        override = self._settings.capacity_override_kbps
+        return self._forecast.view(longer_than_s, 0.008 / override if override > 0.0 else math.nan)
+
+    def _hardly_dearer(self, left: float, least: int, choices: Choices | None) -> int:
+        """The largest size that costs hardly more than the smallest, and may be of much more worth."""
+        if choices is None:
+            return least
+        further = SLIGHT_TIME * max(left, 0.0) / self._view().mean_up_cost
+        most = min(SLIGHT * least, least + further, self._settings.max_bytes)
+        return max(least, int(choices.sizes[choices.sizes <= most].max(initial=0)))
 
     def _why(self, left: float) -> str:
         if left <= 0.0:
