@@ -64,8 +64,8 @@ class LatentLayout:
     def shapes(self, size: tuple[int, int]) -> tuple[LayerShape, ...]:
         """The layers' shapes in frames of `size` (width, height).
 
-        >>> LatentLayout(((2, WHOLE), (1, 16))).shapes((64, 48))
-        (LayerShape(channels=2, height=1, width=1), LayerShape(channels=1, height=3, width=4))
+        >>> [(shape.channels, shape.height, shape.width) for shape in LatentLayout.of("2/whole, 1/16").shapes((64, 48))]
+        [(2, 1, 1), (1, 3, 4)]
         """
         return tuple(LayerShape(channels, *grid(cell, size)) for channels, cell in self.layers)
 
