@@ -29,6 +29,7 @@ from nepi_ros.training.loop import Stage, learning_rate, mixed_precision  # noqa
 from nepi_ros.training.losses import segmentation_from_labels  # noqa: E402
 from nepi_ros.training.main import train, train_targets  # noqa: E402
 from nepi_ros.training.networks import Decoder as CodecDecoder  # noqa: E402
+from nepi_ros.training.optimiser import Optimiser  # noqa: E402
 from nepi_ros.training.targets import build_target, fuse_batch_norm, load_network, round_weights  # noqa: E402
 
 LAYERS = "3/whole, 1/64, 2/32, 2 x 2/16"
@@ -114,11 +115,12 @@ def test_a_finished_run_is_not_repeated_and_gives_the_same_networks(bundle, fold
         assert (again.path / name).read_bytes() == (bundle.path / name).read_bytes(), name
 
 
-def test_a_run_that_stopped_goes_on_to_the_same_weights(tmp_path):
+@pytest.mark.parametrize("orthogonal", [False, True])
+def test_a_run_that_stopped_goes_on_to_the_same_weights(tmp_path, orthogonal):
     def fit(folder: Path, stop_at: int | None) -> torch.Tensor:
         torch.manual_seed(0)
-        control = RateControl(100.0)
-        stage = Stage("line", folder, torch.nn.Linear(3, 1), StageConfig(steps=10, batch=1, rate=0.01), control)
+        control, config = RateControl(100.0), StageConfig(steps=10, batch=1, rate=0.01)
+        stage = Stage("line", folder, torch.nn.Linear(3, 1), config, control, orthogonal=orthogonal)
 
         def step(number: int):
             if number == stop_at:
@@ -133,6 +135,22 @@ def test_a_run_that_stopped_goes_on_to_the_same_weights(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "stopped", 6)
     assert torch.equal(fit(tmp_path / "stopped", None), whole)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_orthogonal_steps_move_all_directions_alike_and_every_weight(layout):
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3), torch.nn.BatchNorm2d(8)).to(memory_format=layout)
+    optimiser = Optimiser(module, StageConfig(rate=1.0, decay=0.0), orthogonal=True)
+    before = [weight.detach().clone() for weight in module.parameters()]
+    (module(torch.randn(2, 4, 8, 8)) * torch.randn(2, 8, 6, 6)).sum().backward()
+    optimiser.step(0.1)
+    moved = [(weight.detach() - old) for weight, old in zip(module.parameters(), before, strict=True)]
+    assert all(change.abs().max() > 0 for change in (moved[0], *moved[2:]))  # before a norm a bias is nothing
+    singular = torch.linalg.svdvals(moved[0].flatten(1))
+    assert singular.min() > 0.4 * singular.max()
+    optimiser.zero_grad()
+    assert all(weight.grad is None for weight in module.parameters())
 
 
 def test_the_average_of_a_short_run_has_left_the_untrained_weights(tmp_path):
@@ -275,7 +293,7 @@ def codec_of(folder: Path, name: str, **changes) -> TrainConfig:
 
 
 def test_a_task_blind_codec_learns_the_image(folder, frames, tmp_path):
-    halves = {"strong": STAGE | {"steps": 20}, "light": {"steps": 40, "batch": 4, "rate": 0.003}}
+    halves = {"strong": STAGE | {"steps": 20}, "light": {"steps": 40, "batch": 4, "rate": 0.01}}
     config = codec_of(folder, "blind", objective="image", **halves)
     trained = train_codec(config, frames, {}, tmp_path)
     assert torch.load(tmp_path / "image.pt", weights_only=True)["step"] == 60  # as long as both stages of its sibling
@@ -306,7 +324,7 @@ def places(frames) -> dict[str, torch.nn.Module]:
 
 
 def test_the_codec_learns_what_the_target_network_needs(folder, frames, places, tmp_path):
-    long = {"steps": 40, "batch": 6, "rate": 0.003}
+    long = {"steps": 40, "batch": 6, "rate": 0.01}
     codec = CONFIG["codec"] | {"strong": long, "imitation": long, "light": long}
     still = {"zoom": 1.0, "turn_deg": 0.0, "colour": 0.0}
     config = TrainConfig.load(write_config(folder, "eager", codec=codec, augment=still))

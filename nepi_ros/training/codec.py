@@ -163,7 +163,7 @@ def _train_strong(config: TrainConfig, frames: Frames, eyes: Eyes, layout: Laten
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), image)
         return _with_rate(terms, teacher.sizes(maps, prefixes), control, done)
 
-    Stage("strong", folder, teacher, stage, control, layout.text).run(step)
+    Stage("strong", folder, teacher, stage, control, layout.text, orthogonal=True).run(step)
     return teacher.requires_grad_(False)
 
 
@@ -195,7 +195,7 @@ def _train_light(
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), model)
         return _with_rate(terms, codec.sizes(maps, prefixes), control, done)
 
-    Stage("light", folder, codec, stage, control, layout.text).run(step)
+    Stage("light", folder, codec, stage, control, layout.text, orthogonal=True).run(step)
     return codec
 
 
@@ -221,7 +221,7 @@ def _imitate(
             terms = lesson_loss(pupil, lesson)
         return sum(terms.values()), {name: value.item() for name, value in terms.items()}
 
-    Stage("imitation", folder, pupil, stage, meaning=layout.text).run(step)
+    Stage("imitation", folder, pupil, stage, meaning=layout.text, orthogonal=True).run(step)
 
 
 def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, folder: Path) -> Codec:
@@ -238,7 +238,7 @@ def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, 
         terms = {"image": _IMAGE_WEIGHT * F.mse_loss(decoded.float(), image)}
         return _with_rate(terms, codec.sizes(maps, prefixes), control, number / stage.steps)
 
-    Stage("image", folder, codec, stage, control, layout.text).run(step)
+    Stage("image", folder, codec, stage, control, layout.text, orthogonal=True).run(step)
     return codec
 
 

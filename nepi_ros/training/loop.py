@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 from nepi_ros.errors import ConfigError
 from nepi_ros.progress import progress_bar
 from nepi_ros.training.config import StageConfig
+from nepi_ros.training.optimiser import Optimiser
 
 _SAVE_EVERY_S = 60.0
 _WARM_UP = 0.03
@@ -85,6 +86,7 @@ class Stage:
 
     step_function(step) gives the loss and figures to show. `extra` is further state that must survive a stop.
     `meaning` tells what the weights stand for beyond their shapes: a checkpoint of another meaning is refused.
+    `orthogonal`: as of Optimiser.
     After run() the module holds the averaged weights.
     """
 
@@ -96,12 +98,12 @@ class Stage:
         config: StageConfig,
         extra: Stateful | None = None,
         meaning: str = "",
+        orthogonal: bool = False,
     ) -> None:
         self.name, self.module, self.config, self.extra, self.meaning = name, module, config, extra, meaning
         self.file = folder / f"{name}.pt"
         self.average = AveragedModel(module, multi_avg_fn=_running_average, use_buffers=True)
-        parameters = [p for p in module.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(parameters, lr=config.rate, weight_decay=config.decay)
+        self.optimiser = Optimiser(module, config, orthogonal)
         self.step = 0
 
     def run(self, step_function: StepFunction) -> None:
@@ -130,12 +132,10 @@ class Stage:
                 saved = time.monotonic()
 
     def _update(self, loss: Tensor, step: int) -> None:
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(step, self.config)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
-        self.optimiser.step()
+        self.optimiser.step(learning_rate(step, self.config))
         self.average.update_parameters(self.module)
         self.step = step + 1
 

@@ -51,6 +51,10 @@ def _divergence(output: Tensor, target: Tensor) -> Tensor:
     return (torch.softmax(target, dim=1) * difference).sum(1).reshape(len(output), -1).mean(1)
 
 
+def _map_divergence(output: Tensor, target: Tensor) -> Tensor:
+    return 2.0 * _divergence(output, target)
+
+
 def _soft_divergence(output: Tensor, target: Tensor) -> Tensor:
     """Divergence at a temperature (Hinton et al., 2015): a network that is sure of almost every training frame still
     tells by its other logits what it looks at, and so what must survive in frames of which it is not sure."""
@@ -65,7 +69,7 @@ def _log_ratio(output: Tensor, target: Tensor) -> Tensor:
 # Distance of a target network's outputs on decoded frames from its outputs on the untouched ones: [N].
 # Weighted so that an error a user would notice weighs about as much in each task.
 FROM_TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "segmentation": _divergence,
+    "segmentation": _map_divergence,
     "depth": _log_ratio,
     "classification": _soft_divergence,
 }
