@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JPEG and PNG data to pixels, with the size known before a byte is decoded."""
+"""JPEG, PNG and lossless WebP data to pixels, with the size known before a byte is decoded."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ MAX_PIXELS = 1 << 26
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
+# RIFF, length, WEBP, VP8L, length, signature, then 14 bits each of width - 1 and height - 1.
+_WEBP = struct.Struct("<4s4x8s4xBI")
 # Start-of-frame markers; C4, C8 and CC in between mean something else.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def decode(data: bytes | memoryview | np.ndarray, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
-    """Pixels of a JPEG or PNG file as cv2.imdecode gives them: [H, W] or [H, W, C], colours in BGR order.
+    """Pixels of a JPEG, PNG or lossless WebP file as cv2.imdecode gives them: [H, W] or [H, W, C], colours as BGR.
 
     An orientation stored in the file is ignored: the pixels stay where the camera has them.
 
@@ -42,19 +44,23 @@ def decode(data: bytes | memoryview | np.ndarray, flags: int = cv2.IMREAD_UNCHAN
 
 
 def image_size(raw: np.ndarray) -> tuple[int, int]:
-    """Width and height that a JPEG or PNG file, uint8 [bytes], claims.
+    """Width and height that such a file, uint8 [bytes], claims.
 
     Raises:
-        ImageError: it is neither, or ends before it says.
+        ImageError: it is none, or ends before it says.
     """
-    head = raw[:24].tobytes()
-    if head.startswith(_PNG) and len(head) == 24:
+    head = raw[: _WEBP.size].tobytes()
+    if head.startswith(_PNG) and len(head) >= 24:
         width, height = struct.unpack(">II", head[16:24])
         return width, height
     if head.startswith(_JPEG):
         return _jpeg_size(raw.data)
+    if len(head) == _WEBP.size:
+        riff, kind, signature, sides = _WEBP.unpack(head)
+        if (riff, kind, signature) == (b"RIFF", b"WEBPVP8L", 0x2F):
+            return (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
     start = head[:4].hex(" ")
-    raise ImageError(f"compressed image is neither JPEG nor PNG ({raw.size} bytes, beginning {start})")
+    raise ImageError(f"compressed image is no JPEG, PNG or lossless WebP ({raw.size} bytes, beginning {start})")
 
 
 def _jpeg_size(data: memoryview) -> tuple[int, int]:

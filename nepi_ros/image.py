@@ -17,27 +17,15 @@ from nepi_ros import yuv
 from nepi_ros.compressed import MAX_SIDE, decode
 from nepi_ros.errors import ImageError
 from nepi_ros.letterbox import Letterbox
-from nepi_ros.result_image import (
-    compressed_depth,
-    compressed_labels,
-    depth_from_compressed,
-    depth_image,
-    label_image,
-    labels_from_compressed,
-    scaled_camera_info,
-)
+from nepi_ros.result_image import depth_image, label_image, scaled_camera_info
 
 __all__ = [
     "ENCODINGS",
     "Letterbox",
-    "compressed_depth",
-    "compressed_labels",
     "compressed_to_rgb",
-    "depth_from_compressed",
     "depth_image",
     "from_rgb",
     "label_image",
-    "labels_from_compressed",
     "scaled_camera_info",
     "to_rgb",
 ]
@@ -84,13 +72,13 @@ def to_rgb(message: Image) -> np.ndarray:
 
 
 def compressed_to_rgb(message: CompressedImage) -> np.ndarray:
-    """RGB pixels of a JPEG or PNG message: uint8 [height, width, 3].
+    """RGB pixels of a JPEG, PNG or lossless WebP message: uint8 [height, width, 3].
 
     The format is that of image_transport, "<encoding>; jpeg compressed <encoding of the pixels>", or just
     "jpeg" or "png". A mosaic that was compressed as it came from the sensor is interpolated.
 
     Raises:
-        ImageError: the data is neither JPEG nor PNG, or damaged.
+        ImageError: the data is none of these, or damaged.
     """
     source, _, rest = message.format.partition(";")
     try:

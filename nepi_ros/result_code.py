@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Label maps and depth maps as the bytes that image_transport's plugins read; without ROS.
+"""Label maps and depth maps as the bytes that cross the radio, and back; without ROS.
 
-Over the radio the compressed forms are made small in ways that the stock decoders read: label maps as
-unfiltered PNG (flat areas repeat byte by byte), depth in a few hundred levels of inverse depth, which is
-linear over a plane in the image and so predicted well by PNG's Paeth filter.
+Both are lossless WebP of grey pixels, which at these sizes takes two thirds of a PNG's bytes or less. Depth goes as
+levels of its inverse, which is linear over a plane in the image and so predicted well.
 """
 
 from __future__ import annotations
@@ -14,48 +13,64 @@ import struct
 import cv2
 import numpy as np
 
-DEPTH_LEVELS = 256
+from nepi_ros.compressed import decode
+from nepi_ros.errors import ImageError
 
-# compressed_depth_image_transport's ConfigHeader: enum compressionFormat (0: inverse depth), then
-# float depthParam[2].
-CONFIG = struct.Struct("<iff")
-INVERSE_DEPTH = 0
-
-
-def _png_parameters(strategy: int, filter_name: str) -> list[int]:
-    parameters = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, strategy]
-    # OpenCV has this choice from 4.12 on; before, files are a tenth larger.
-    chosen = getattr(cv2, f"IMWRITE_PNG_FILTER_{filter_name}", None)
-    return parameters if chosen is None else [*parameters, cv2.IMWRITE_PNG_FILTER, chosen]
+DEPTH_LEVELS = 255
+_FORMULA = struct.Struct("<ff")
+_LOSSLESS = (cv2.IMWRITE_WEBP_QUALITY, 101)
 
 
-_LABELS_PNG = _png_parameters(cv2.IMWRITE_PNG_STRATEGY_DEFAULT, "NONE")
-_DEPTH_PNG = _png_parameters(cv2.IMWRITE_PNG_STRATEGY_FILTERED, "PAETH")
+def depth_levels(scale: float) -> int:
+    """Levels of a depth map of so much of the configured width: who sees fewer places is told them less finely."""
+    return round(scale * DEPTH_LEVELS)
 
 
-def labels_png(labels: np.ndarray) -> bytes:
-    """Class ids, uint8 [h, w], as a PNG."""
-    _, png = cv2.imencode(".png", np.ascontiguousarray(labels, np.uint8), _LABELS_PNG)
-    return png.tobytes()
+def pack_labels(labels: np.ndarray) -> bytes:
+    """Class ids, uint8 [h, w]."""
+    _, packed = cv2.imencode(".webp", np.ascontiguousarray(labels, np.uint8), _LOSSLESS)
+    return packed.tobytes()
 
 
-def depth_png(depth: np.ndarray, min_m: float, max_m: float, levels: int = DEPTH_LEVELS) -> bytes:
-    """Depth float32 [h, w] in metres as a header and a 16-bit PNG of inverse depth; 0 is no reading.
+def unpack_labels(packed: bytes | memoryview | np.ndarray) -> np.ndarray:
+    """Class ids uint8 [h, w] of what pack_labels made. Raises ImageError for anything else."""
+    return decode(packed, cv2.IMREAD_GRAYSCALE)
 
-    Inverse depth is rounded to `levels` (2 to 65535) steps between 1 / max_m and 1 / min_m, beyond which it
-    is clipped. The error is at most (1 / min_m - 1 / max_m) / (levels - 1) / 2 in inverse metres: with 0.4 m,
-    8 m and 256 levels 0.5 % at 1 m and 2 % at 4 m.
+
+def pack_depth(depth: np.ndarray, min_m: float, max_m: float, levels: int = DEPTH_LEVELS) -> bytes:
+    """Depth float32 [h, w] in metres along Z; NaN, infinity and what is not above 0 are no reading.
+
+    Inverse depth is rounded to `levels` (2 to 255) steps between 1 / max_m and 1 / min_m, beyond which it is clipped.
+    The error is at most (1 / min_m - 1 / max_m) / (levels - 1) / 2 in inverse metres: with 0.4 m, 8 m and 255 levels
+    0.5 % at 1 m and 2 % at 4 m.
 
     Raises:
         ValueError: not 0 < min_m < max_m, or levels out of range.
     """
-    if not (0 < min_m < max_m < math.inf and 2 <= levels <= 65535):
+    if not (0 < min_m < max_m < math.inf and 2 <= levels <= DEPTH_LEVELS):
         raise ValueError(f"depth from {min_m} to {max_m} m in {levels} levels")
-    # The plugin's formula is value = a / depth + b; value 1 is max_m, value `levels` is min_m, 0 no reading.
+    # Value 1 is max_m, value `levels` is min_m, 0 no reading.
     a = np.float32((levels - 1) / (1 / min_m - 1 / max_m))
     b = np.float32(1 - a / max_m)
     valid = np.isfinite(depth) & (depth > 0)
     inverse = a / np.clip(np.where(valid, depth, max_m), min_m, max_m) + b
-    values = np.where(valid, np.clip(np.rint(inverse), 1, levels), 0).astype(np.uint16)
-    _, png = cv2.imencode(".png", values, _DEPTH_PNG)
-    return CONFIG.pack(INVERSE_DEPTH, a, b) + png.tobytes()
+    values = np.where(valid, np.clip(np.rint(inverse), 1, levels), 0)
+    return _FORMULA.pack(a, b) + pack_labels(values)
+
+
+def unpack_depth(packed: bytes | memoryview | np.ndarray) -> np.ndarray:
+    """Depth float32 [h, w] in metres, NaN where there is no reading, of what pack_depth made.
+
+    Raises:
+        ImageError: it is anything else.
+    """
+    packed = bytes(packed)
+    if len(packed) < _FORMULA.size:
+        raise ImageError(f"{len(packed)} bytes are no depth map")
+    a, b = _FORMULA.unpack_from(packed)
+    if not (math.isfinite(a) and math.isfinite(b) and a > 0):
+        raise ImageError(f"depth map with formula {a} / (value - {b}) is none")
+    values = decode(packed[_FORMULA.size :], cv2.IMREAD_GRAYSCALE)
+    with np.errstate(divide="ignore"):
+        depth = np.float32(a) / (values.astype(np.float32) - np.float32(b))
+    return np.where((values == 0) | (depth < 0) | ~np.isfinite(depth), np.float32(np.nan), depth)

@@ -31,7 +31,7 @@ from nepi_ros.link.trace import ConstantRate, Trace
 
 SECOND = Conditions(deadline_s=0.2, rtt_s=0.04, fps=10, encode_s=0.01, edge_s=0.02)
 SMALL, LARGE = Option(((1000,),), (1,)), Option(((1000,), (1000,)), (1, 2))
-# One frame: two prefixes; full results of 500 and 1000 bytes, small ones of 300; a report of 200.
+# One frame: two prefixes; full results of 500 and 1000 bytes, small ones of 300; a report alone of 200.
 PAYLOADS = Payloads(
     ((SMALL, LARGE),), ((LARGE,),), ((LARGE,),), (((((500,), (1000,))), ((300,),)),), (200,),
     ((0.0, 0.0), (0.8, 0.7), (0.9, 0.85)), ((0.0, 0.0), (0.8, 0.7), (0.9, 0.85)),
@@ -49,7 +49,7 @@ def test_latency_is_the_sum_of_its_parts() -> None:
     outcome = play((SMALL,)).outcomes[0]
     # Encode 10, 1000 bytes 10, delay 20, edge 20, 1500 bytes 15, delay 20 ms.
     assert outcome.latency == pytest.approx(0.095)
-    assert (outcome.sent_bytes, outcome.result_bytes, outcome.worth, outcome.step) == (1000, 1700, 1, 0)
+    assert (outcome.sent_bytes, outcome.result_bytes, outcome.worth, outcome.step) == (1000, 1500, 1, 0)
 
 
 def test_results_are_cut_to_what_was_granted() -> None:
@@ -80,7 +80,7 @@ def test_a_full_queue_drops_the_tail() -> None:
     assert math.isnan(robot.outcomes[0].latency)
 
 
-def test_the_report_tells_spread_processing_and_return() -> None:
+def test_the_report_comes_with_the_last_results() -> None:
     heard = []
 
     class Listening(NoControl):
@@ -90,10 +90,10 @@ def test_the_report_tells_spread_processing_and_return() -> None:
 
     play((LARGE,), rule=Listening())
     now, report = heard[0]
-    assert now == pytest.approx(0.107)
+    assert now == pytest.approx(0.105)
     assert (report.spread_s, report.processing_s) == (pytest.approx(0.01), pytest.approx(0.02))
-    assert (report.result_bytes, report.return_bytes) == (1700, 1200)
-    assert report.return_spread_s == pytest.approx(0.012)
+    assert (report.result_bytes, report.return_bytes) == (1500, 1000)
+    assert report.return_spread_s == pytest.approx(0.01)
 
 
 def test_the_oracle_takes_the_most_accurate_that_is_in_time() -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 
 import pytest
 
-from nepi_ros.bench.wire import FRAME_ID, epitome_envelope, epitome_room, epitome_wire, image_wire
+from nepi_ros.bench.wire import (
+    FRAME_ID,
+    epitome_envelope,
+    epitome_room,
+    epitome_wire,
+    image_wire,
+    results_room,
+    results_serialised,
+)
 from nepi_ros.codec import Segment
 from nepi_ros.link.wire import wire_bytes
 
@@ -31,3 +39,28 @@ def test_epitomes_cost_what_the_encoder_node_counts() -> None:
     segments = [Segment(layer, 1, bytes(size)) for layer, size in enumerate((700, 1500, 20, 9000))]
     for count in range(1, 5):
         assert epitome_wire(segments[:count]) == wire_size(segments[:count], FRAME_ID, 1500)
+
+
+@pytest.mark.parametrize("names", [(), ("hall",), ("a", "bc", "kitchen", "corridor-17")])
+@pytest.mark.parametrize("report", [False, True])
+def test_results_have_the_size_that_ros_gives_them(names: tuple[str, ...], report: bool) -> None:
+    pytest.importorskip("rclpy")
+    from rclpy.serialization import serialize_message
+    from std_msgs.msg import Header
+
+    from nepi_ros.msg import LinkReport, Results
+
+    for segmentation, depth in ((0, 0), (1, 0), (301, 203), (302, 1)):
+        message = Results(
+            header=Header(frame_id=FRAME_ID), names=names, scores=[0.5] * len(names), segmentation=bytes(segmentation),
+            depth=bytes(depth), report=[LinkReport()] * report,
+        )  # fmt: skip
+        serialised = results_serialised(names, segmentation, depth, report)
+        assert -(-serialised // 4) == -(-len(serialize_message(message)) // 4)
+
+
+def test_results_share_messages_as_on_the_edge() -> None:
+    pytest.importorskip("rclpy")
+    from nepi_ros.nodes.results import _room
+
+    assert results_room() == _room(FRAME_ID)

@@ -15,17 +15,17 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import serialize_message
 from ros_process import Client, NodeProcess, ros_session, wait_until
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 from tiny_bundle import LAYERS, PLACES, make_tiny_bundle, tiny_frames
 
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import Encoder, EpitomeHeader
-from nepi_ros.image import depth_from_compressed, labels_from_compressed
-from nepi_ros.link.wire import wire_bytes
-from nepi_ros.msg import Classification, Epitome, LinkReport
+from nepi_ros.link.wire import single_packet, wire_bytes
+from nepi_ros.msg import Classification, Epitome, LinkReport, Results
 from nepi_ros.nodes.edge_node import EdgeNode
 from nepi_ros.nodes.inference import Inference, Job
 from nepi_ros.nodes.topics import newest
+from nepi_ros.result_code import unpack_depth, unpack_labels
 
 SOURCE = (320, 240)
 ALL_TASKS = 7
@@ -39,10 +39,11 @@ class Robot:
         self.encoded = Encoder(bundle).encode(tiny_frames(1)[0])
         self.sequences = itertools.count()
         self.publisher = client.advertise(Epitome, f"{name}/epitome")
-        self.reports = client.listen(LinkReport, f"{name}/link_report")
-        self.segmentations = client.listen(CompressedImage, f"{name}/segmentation/compressed")
-        self.depths = client.listen(CompressedImage, f"{name}/depth/compressedDepth")
-        self.classes = client.listen(Classification, f"{name}/classification")
+        self.results = client.listen(Results, f"{name}/results")
+
+    def holding(self, field: str) -> list[Results]:
+        """The messages so far with something in a field."""
+        return [message for message in self.results if len(getattr(message, field))]
 
     def epitome(self, first: int = 0, stop: int = len(LAYERS), data: bytes | None = None, **fields: int) -> Epitome:
         """A valid epitome of some layers, except for what is given; its checksum always fits."""
@@ -65,8 +66,16 @@ class Robot:
 
     def report_of(self, message: Epitome) -> LinkReport:
         """Wait for the report of a frame."""
-        found = lambda: [r for r in self.reports if r.handover_ns == message.handover_ns]  # noqa: E731
+        found = lambda: [m.report[0] for m in self.answers(message) if m.report]  # noqa: E731
         return wait_until(found, f"report of frame {message.sequence} of {self.name}")[0]
+
+    def answers(self, message: Epitome) -> list[Results]:
+        """What has come back for a frame, up to its report."""
+        ends = [k for k, m in enumerate(self.results) if m.report and m.report[0].handover_ns == message.handover_ns]
+        if not ends:
+            return []
+        begin = max((k + 1 for k, m in enumerate(self.results[: ends[0]]) if m.report), default=0)
+        return self.results[begin : ends[0] + 1]
 
     def exchange(self, message: Epitome | None = None) -> LinkReport:
         """Send a frame (a good one unless given) and wait for its report, which is sent after the results."""
@@ -75,12 +84,11 @@ class Robot:
         return self.report_of(message)
 
     def warm_up(self) -> Robot:
-        """Send frames until each of the topics has delivered: DDS finds partners on both sides at its own pace."""
-        heard = (self.reports, self.segmentations, self.depths, self.classes)
+        """Send frames until the edge answers: DDS finds partners on both sides at its own pace."""
         for _ in range(100):
             self.publisher.publish(self.epitome())
             time.sleep(0.05)
-            if all(heard):
+            if self.results:
                 return self
         pytest.fail(f"the edge does not answer {self.name}")
 
@@ -128,16 +136,24 @@ def counted(client: Client, kind: str, at_least: int) -> int:
     return client.count_of("/fleet/edge_node", kind)
 
 
+def last_labels(robot: Robot) -> np.ndarray:
+    return unpack_labels(bytes(robot.holding("segmentation")[-1].segmentation))
+
+
+def last_depth(robot: Robot) -> np.ndarray:
+    return unpack_depth(bytes(robot.holding("depth")[-1].depth))
+
+
 def test_results_keep_the_header_and_lie_over_the_source(robot):
     message = robot.epitome()
     report = robot.exchange(message)
     assert report.layers == len(LAYERS) and report.missed == 0 and report.arrival_spread_us == 0
     assert report.bytes == arriving(message) and 0 < report.processing_us < 5e6
-    segmentation, depth, classes = robot.segmentations[-1], robot.depths[-1], robot.classes[-1]
-    assert segmentation.header == depth.header == classes.header == message.header
-    assert labels_from_compressed(segmentation).shape == (120, 160)
-    metres = depth_from_compressed(depth)
+    assert all(answer.header == message.header for answer in robot.answers(message))
+    assert last_labels(robot).shape == (120, 160)
+    metres = last_depth(robot)
     assert metres.shape == (60, 80) and np.isfinite(metres).all()
+    classes = robot.holding("names")[-1]
     assert set(classes.names) == set(PLACES) and list(classes.scores) == sorted(classes.scores, reverse=True)
 
 
@@ -148,54 +164,70 @@ def test_cut_at_every_layer_boundary(robot, layers):
 
 
 def test_only_the_wanted_tasks(robot):
-    before = len(robot.depths), len(robot.classes)
+    before = len(robot.holding("depth")), len(robot.holding("names"))
     message = robot.epitome(task_mask=Epitome.TASK_SEGMENTATION)
     robot.exchange(message)
-    assert robot.segmentations[-1].header == message.header
+    assert robot.holding("segmentation")[-1].header == message.header
     robot.exchange()
-    assert (len(robot.depths), len(robot.classes)) == (before[0] + 1, before[1] + 1)
+    assert (len(robot.holding("depth")), len(robot.holding("names"))) == (before[0] + 1, before[1] + 1)
 
 
-def result_widths(robot: Robot) -> tuple[int, int]:
-    """Widths of the last segmentation and depth."""
-    labels, depth = labels_from_compressed(robot.segmentations[-1]), depth_from_compressed(robot.depths[-1])
-    return labels.shape[1], depth.shape[1]
+def result_sizes(robot: Robot) -> tuple[int, int, int]:
+    """Widths of the last segmentation and depth, and how many classes were named last."""
+    return last_labels(robot).shape[1], last_depth(robot).shape[1], len(robot.holding("names")[-1].names)
 
 
-def cost(robot: Robot, report: LinkReport) -> int:
-    """Bytes on the wire of the last results and their report."""
-    messages = (robot.segmentations[-1], robot.depths[-1], robot.classes[-1], report)
-    return sum(wire_bytes(len(serialize_message(message))) for message in messages)
+FULL, LEAST = (160, 80, len(PLACES)), (40, 20, 1)
 
 
-def test_the_report_says_what_results_and_report_cost(robot):
-    report = robot.exchange()
-    assert report.result_bytes == cost(robot, report)
-    before = len(robot.depths)
-    assert robot.exchange(robot.epitome(task_mask=Epitome.TASK_SEGMENTATION)).result_bytes < report.result_bytes
-    assert len(robot.depths) == before
+def cost(robot: Robot, message: Epitome) -> int:
+    """Bytes on the wire of what came back for a frame."""
+    return sum(wire_bytes(len(serialize_message(answer))) for answer in robot.answers(message))
+
+
+def test_the_report_says_what_the_results_cost(robot):
+    message, less = robot.epitome(), robot.epitome(task_mask=Epitome.TASK_SEGMENTATION)
+    report = robot.exchange(message)
+    assert report.result_bytes == cost(robot, message)
+    assert robot.exchange(less).result_bytes == cost(robot, less) < report.result_bytes
 
 
 def test_results_are_cut_to_the_grant_the_last_task_first(robot):
     full = robot.exchange()
-    assert result_widths(robot) == (160, 80)
+    assert result_sizes(robot) == FULL
     granted = full.result_bytes - 100
-    report = robot.exchange(robot.epitome(result_bytes=granted))
-    segmentation, depth = result_widths(robot)
-    assert segmentation == 160 and depth < 80 and report.result_bytes == cost(robot, report) <= granted
-    report = robot.exchange(robot.epitome(result_bytes=granted, yields=Epitome.TASK_SEGMENTATION))
-    segmentation, depth = result_widths(robot)
-    assert segmentation < 160 and depth == 80 and report.result_bytes == cost(robot, report) <= granted
+    message = robot.epitome(result_bytes=granted)
+    assert robot.exchange(message).result_bytes == cost(robot, message) <= granted
+    segmentation, depth, _ = result_sizes(robot)
+    assert segmentation == 160 and depth < 80
+    message = robot.epitome(result_bytes=granted, yields=Epitome.TASK_SEGMENTATION)
+    assert robot.exchange(message).result_bytes == cost(robot, message) <= granted
+    segmentation, depth, _ = result_sizes(robot)
+    assert segmentation < 160 and depth == 80
     robot.exchange(robot.epitome(result_bytes=full.result_bytes))
-    assert result_widths(robot) == (160, 80)
+    assert result_sizes(robot) == FULL
+
+
+def test_classes_beyond_the_first_give_way_before_maps_do(robot):
+    full = robot.exchange()
+    robot.exchange(robot.epitome(result_bytes=full.result_bytes - 1))
+    segmentation, depth, classes = result_sizes(robot)
+    assert (segmentation, depth) == FULL[:2] and 1 <= classes < FULL[2]
+
+
+def test_results_and_report_are_one_packet_where_they_fit(robot):
+    message = robot.epitome()
+    robot.exchange(message)
+    (answer,) = robot.answers(message)
+    assert answer.report and len(serialize_message(answer)) <= single_packet()
 
 
 @pytest.mark.parametrize("yields", [0, 7, 255])
 def test_whatever_is_granted_results_are_as_small_as_they_get_at_most(robot, yields):
     robot.exchange(robot.epitome(result_bytes=1, yields=yields))
-    assert result_widths(robot) == (40, 20)
+    assert result_sizes(robot) == LEAST
     robot.exchange(robot.epitome(result_bytes=2**32 - 1, yields=yields))
-    assert result_widths(robot) == (160, 80)
+    assert result_sizes(robot) == FULL
 
 
 def parts_of(robot: Robot, *cuts: int) -> list[Epitome]:
@@ -226,11 +258,11 @@ def test_a_lost_message_leaves_the_prefix(robot):
 
 
 def test_nothing_decodes_without_the_first_layers(robot):
-    before = len(robot.segmentations)
+    before = len(robot.holding("segmentation"))
     _, last = parts_of(robot, 2)
     robot.publisher.publish(last)
     assert robot.report_of(last).layers == 0
-    assert len(robot.segmentations) == before
+    assert len(robot.holding("segmentation")) == before
 
 
 def test_two_robots_get_their_own_results(robot, other_robot):
@@ -239,15 +271,15 @@ def test_two_robots_get_their_own_results(robot, other_robot):
         sender.publisher.publish(message)
     for sender, message in messages.items():
         sender.report_of(message)
-        assert sender.segmentations[-1].header.frame_id == f"{sender.name}/camera"
-    assert labels_from_compressed(robot.segmentations[-1]).shape == (120, 160)
-    assert labels_from_compressed(other_robot.segmentations[-1]).shape == (80, 160)
+        assert sender.results[-1].header.frame_id == f"{sender.name}/camera"
+    assert last_labels(robot).shape == (120, 160)
+    assert last_labels(other_robot).shape == (80, 160)
 
 
 @pytest.mark.parametrize(("source", "size"), [((16384, 1), (160, 1)), ((1, 16384), (160, 640))])
 def test_sources_of_extreme_shape(robot, source, size):
     robot.exchange(robot.epitome(width=source[0], height=source[1]))
-    labels = labels_from_compressed(robot.segmentations[-1])
+    labels = last_labels(robot)
     assert (labels.shape[1], labels.shape[0]) == size
 
 
@@ -319,19 +351,19 @@ def test_a_restarted_robot_is_followed(robot):
     robot.sequences = itertools.count()
     report = robot.exchange()
     assert report.sequence == 0 and report.missed == 0
-    robot.exchange(robot.epitome(sequence=7))
-    assert robot.reports[-1].missed == 6
+    assert robot.exchange(robot.epitome(sequence=7)).missed == 6
     robot.sequences = itertools.count(8)
 
 
-def test_raw_images_on_the_edge_only_while_somebody_listens(robot, client):
-    name = "/fleet/edge_node/r1/segmentation"
-    heard = client.listen(Image, name)
+def test_who_listens_on_the_edge_sees_results_too(robot, client):
+    images = client.listen(Image, "/fleet/edge_node/r1/segmentation")
+    classes = client.listen(Classification, "/fleet/edge_node/r1/classification")
     for _ in range(100):
-        robot.exchange()
-        if heard:
+        robot.exchange(robot.epitome(result_bytes=1))  # only what crosses the radio must be small
+        if images and classes:
             break
-    assert (heard[-1].encoding, heard[-1].width, heard[-1].height) == ("mono8", 160, 120)
+    assert (images[-1].encoding, images[-1].width, images[-1].height) == ("mono8", 160, 120)
+    assert set(classes[-1].names) == set(PLACES)
 
 
 def test_robots_come_and_go_at_run_time(robot, client, bundle, edge):

@@ -12,7 +12,7 @@ import pytest
 from nepi_ros.link.conformal import AdaptiveRisk
 from nepi_ros.link.flight import Flight, Sent
 from nepi_ros.link.forecast import Forecast, Sample
-from nepi_ros.link.returns import SMALLEST, UNLIMITED, fitting, ladder
+from nepi_ros.link.returns import SCALES, SMALLEST, UNLIMITED, fitting, grouped, ladder, named
 from nepi_ros.link.synthetic import LinkModel, write_trace
 from nepi_ros.link.trace import Trace
 
@@ -119,12 +119,31 @@ def test_frames_before_a_reported_one_are_lost() -> None:
 
 def test_the_last_task_gives_way_first() -> None:
     steps = ladder(("segmentation", "classification", "depth"))
-    assert steps[0] == {"segmentation": 1.0, "depth": 1.0}
-    assert steps[1] == {"segmentation": 1.0, "depth": 0.75}
-    assert steps[-1] == {"segmentation": 0.25, "depth": 0.25}
+    assert steps[0] == {"segmentation": 1.0, "depth": 1.0, "classification": 1.0}
+    assert steps[1] == {"segmentation": 1.0, "depth": 1.0, "classification": 0.75}
+    assert steps[5] == {"segmentation": 1.0, "depth": 0.75, "classification": 0.25}
+    assert steps[-1] == {"segmentation": 0.25, "depth": 0.25, "classification": 0.25}
     areas = [sum(scale**2 for scale in step.values()) for step in steps]
     assert areas == sorted(areas, reverse=True)
-    assert ladder(("classification",)) == ({},)
+    assert ladder(()) == ({},)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "groups"),
+    [
+        ({}, ((),)),
+        ({"a": 5000}, (("a",),)),
+        ({"a": 600, "b": 600}, (("a", "b"),)),
+        ({"a": 600, "b": 601}, (("a",), ("b",))),
+        ({"a": 5000, "b": 600, "c": 600}, (("a",), ("b", "c"))),
+    ],
+)
+def test_results_share_as_few_messages_as_hold_them(sizes: dict[str, int], groups: object) -> None:
+    assert grouped(sizes, room=1200) == groups
+
+
+def test_a_class_is_named_at_least() -> None:
+    assert [named(5, scale) for scale in SCALES] == [5, 4, 2, 2, 1] and named(1, 0.25) == 1
 
 
 def test_results_are_cut_to_the_grant() -> None:

@@ -39,7 +39,7 @@ def test_the_model_gives_every_captured_packet() -> None:
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     measured = json.loads(run.stdout.splitlines()[-1])
-    assert {entry["type"] for entry in measured} == {"Epitome", "LinkReport", "CompressedImage"}
+    assert {entry["type"] for entry in measured} == {"Epitome", "Results", "CompressedImage"}
     for entry in measured:
         assert tuple(entry["packets"]) == packets(entry["serialised"]), entry
 

@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ros_process import Client, NodeProcess, ros_session, wait_until
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tiny_bundle import make_tiny_bundle, tiny_frames
 
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import Decoder, Encoder, TargetNetworks
-from nepi_ros.image import Letterbox, depth_from_compressed, from_rgb
-from nepi_ros.msg import Classification, EncoderStatus, Epitome
+from nepi_ros.image import Letterbox, from_rgb
+from nepi_ros.msg import Classification, EncoderStatus, Epitome, Results
 from nepi_ros.nodes.results import over_source
+from nepi_ros.result_code import unpack_depth
 
 SOURCES = {"/r1": (320, 240), "/r2": (200, 240)}
 FRAMES = {robot: tiny_frames(3, *size, seed=5) for robot, size in SOURCES.items()}
@@ -33,7 +34,7 @@ class Robot:
         self.client, self.name = client, name
         self.images = client.advertise(Image, f"{name}/image")
         self.camera_infos = client.advertise(CameraInfo, f"{name}/camera_info")
-        self.radio = client.listen(CompressedImage, f"{name}/depth/compressedDepth")
+        self.radio = client.listen(Results, f"{name}/results")
         self.segmentations = client.listen(Image, f"{name}/segmentation")
         self.depths = client.listen(Image, f"{name}/depth")
         self.infos = client.listen(CameraInfo, f"{name}/depth/camera_info")
@@ -72,7 +73,8 @@ class Robot:
 
         def full() -> bool:
             self.result(self.depths, self.send())
-            return depth_from_compressed(self.radio[-1]).shape[1] == 80
+            depth = next(message.depth for message in reversed(self.radio) if message.depth)
+            return unpack_depth(bytes(depth)).shape[1] == 80
 
         wait_until(full, f"full results of {self.name}")
         self.result(self.depths, self.send())

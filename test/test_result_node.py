@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The result node as a process of its own, fed with compressed results over DDS."""
+"""The result node as a process of its own, fed with results over DDS."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rclpy.serialization import serialize_message
 from rclpy.time import Time
 from ros_process import Client, NodeProcess, ros_session, wait_until
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32, Header
 
-from nepi_ros.image import compressed_depth, compressed_labels
-from nepi_ros.msg import Classification, Epitome
+from nepi_ros.msg import Classification, Epitome, LinkReport, Results
+from nepi_ros.result_code import pack_depth, pack_labels
 
 NODE = "/r1/result_node"
 DEFAULTS = {
@@ -32,14 +32,15 @@ class Edge:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self.segmentation = client.advertise(CompressedImage, "/r1/segmentation/compressed")
-        self.depth = client.advertise(CompressedImage, "/r1/depth/compressedDepth")
-        self.classification = client.advertise(Classification, "/r1/classification")
+        self.results = client.advertise(Results, "/r1/results")
         self.epitome = client.advertise(Epitome, "/r1/epitome")
         self.camera_info = client.advertise(CameraInfo, "/r1/camera_info")
         self.images = {task: client.listen(Image, f"/r1/{task}") for task in ("segmentation", "depth")}
         self.infos = {task: client.listen(CameraInfo, f"/r1/{task}/camera_info") for task in self.images}
+        self.classes = client.listen(Classification, "/r1/classification")
+        self.reports = client.listen(LinkReport, "/r1/link_report")
         self.late = {task: client.listen(Image, f"{NODE}/late/{task}") for task in self.images}
+        self.late_classes = client.listen(Classification, f"{NODE}/late/classification")
         self.latencies = client.listen(Float32, f"{NODE}/latency_ms")
         self.hit_rates = client.listen(Float32, f"{NODE}/hit_rate")
 
@@ -56,8 +57,16 @@ class Edge:
     def exchange(self, age_s: float = 0.0, late: bool = False) -> Image:
         """Send a segmentation and wait for its plain image."""
         header = self.header(age_s)
-        self.segmentation.publish(compressed_labels(LABELS, header))
+        self.send(header)
         return self.restored(header, late=late)
+
+    def send(self, header: Header, *fields: str) -> None:
+        """Send the named results of a frame: without any its segmentation."""
+        known = {
+            "segmentation": pack_labels(LABELS), "depth": pack_depth(DEPTH, 0.4, 8.0),
+            "names": ["hall"], "scores": [1.0], "report": [LinkReport(sequence=5)],
+        }  # fmt: skip
+        self.results.publish(Results(header=header, **{name: known[name] for name in fields or ("segmentation",)}))
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +92,10 @@ def shared_edge(client, node) -> Edge:
         edge.camera_info.publish(CameraInfo(width=640, height=480, k=[600.0, 0, 320, 0, 600, 240, 0, 0, 1]))
         header = edge.header()
         edge.epitome.publish(Epitome(header=header, task_mask=3))
-        edge.segmentation.publish(compressed_labels(LABELS, header))
-        edge.depth.publish(compressed_depth(DEPTH, header, 0.4, 8.0))
+        edge.send(header, "segmentation", "depth", "report")
         time.sleep(0.05)
-        if all(edge.infos.values()) and all(edge.images.values()) and edge.latencies and edge.hit_rates:
+        heard = (*edge.infos.values(), *edge.images.values(), edge.latencies, edge.hit_rates, edge.reports)
+        if all(heard):
             return edge
     pytest.fail("the result node does not answer")
 
@@ -99,8 +108,7 @@ def edge(shared_edge, client) -> Edge:
 
 def test_plain_images_with_their_camera(edge):
     header = edge.header()
-    edge.segmentation.publish(compressed_labels(LABELS, header))
-    edge.depth.publish(compressed_depth(DEPTH, header, 0.4, 8.0))
+    edge.send(header, "segmentation", "depth")
     segmentation, depth = edge.restored(header), edge.restored(header, "depth")
     assert segmentation.encoding == "mono8" and depth.encoding == "32FC1"
     assert bytes(segmentation.data) == LABELS.tobytes()
@@ -114,8 +122,7 @@ def test_plain_images_with_their_camera(edge):
 def test_results_that_came_small_are_enlarged_without_inventing_values(edge, client):
     client.set_parameters(NODE, segmentation_width=48, depth_width=40)
     header = edge.header()
-    edge.segmentation.publish(compressed_labels(LABELS, header))
-    edge.depth.publish(compressed_depth(DEPTH, header, 0.4, 8.0))
+    edge.send(header, "segmentation", "depth")
     segmentation, depth = edge.restored(header), edge.restored(header, "depth")
     assert (segmentation.width, segmentation.height) == (48, 36) and (depth.width, depth.height) == (40, 30)
     assert bytes(segmentation.data) == LABELS.repeat(3, axis=0).repeat(3, axis=1).tobytes()
@@ -130,7 +137,7 @@ def test_width_0_is_that_of_the_source(edge, client):
     def size() -> tuple[int, int]:
         header = edge.header()
         edge.epitome.publish(Epitome(header=header, width=64, height=48))
-        edge.segmentation.publish(compressed_labels(LABELS, header))
+        edge.send(header)
         image = edge.restored(header)
         return image.width, image.height
 
@@ -143,7 +150,7 @@ def test_late_results_are_kept_apart(edge, client):
     before = client.count_of(NODE, "late_segmentation")
     for _ in range(3):
         header = edge.header(age_s=5.0)
-        edge.segmentation.publish(compressed_labels(LABELS, header))
+        edge.send(header)
         time.sleep(0.01)
     client.wait_for_diagnostic(NODE, lambda v: int(v.get("late_segmentation", 0)) >= before + 3, "late results")
     edge.exchange()
@@ -152,6 +159,10 @@ def test_late_results_are_kept_apart(edge, client):
     late = edge.exchange(age_s=5.0, late=True)
     edge.exchange()
     assert late.header not in [image.header for image in edge.images["segmentation"]]
+    header = edge.header(age_s=5.0)
+    edge.send(header, "names", "scores")
+    wait_until(lambda: [c for c in edge.late_classes if c.header == header], "a late class")
+    assert header not in [c.header for c in edge.classes]
 
 
 def rate_of(values: dict[str, str]) -> tuple[int, float]:
@@ -167,8 +178,7 @@ def test_latency_and_hit_rate(edge, client):
         header = edge.header(age_s=3.0)  # beyond the deadline, so that what is lost is known to be
         edge.epitome.publish(Epitome(header=header, task_mask=Epitome.TASK_SEGMENTATION | Epitome.TASK_CLASSIFICATION))
         if index < 2:
-            edge.segmentation.publish(compressed_labels(LABELS, header))
-            edge.classification.publish(Classification(header=header, names=["hall"], scores=[1.0]))
+            edge.send(header, "segmentation", "names", "scores")
         time.sleep(0.01)
     client.set_parameters(NODE, deadline_ms=20_000.0)
     wait_until(lambda: len(edge.latencies) >= heard + 2, "latencies of whole frames")
@@ -191,19 +201,27 @@ def test_stamps_of_another_clock_are_counted_not_averaged(edge, client, node):
 
 
 def test_damaged_results_are_refused_and_the_next_good_one_works(edge, client, node):
-    header = edge.header()
-    bad = compressed_labels(LABELS, header)
-    bad.data = bytes(bad.data)[:20]
-    huge = compressed_labels(LABELS, header)
-    huge.data = bytes(huge.data)[:16] + b"\xff\xff\xff\xff" * 2 + bytes(huge.data)[24:]
-    for message in (bad, huge, bad, huge):
-        edge.segmentation.publish(message)
+    header, good = edge.header(), pack_labels(LABELS)
+    huge = good[:21] + b"\xff\xff\xff\x0f" + good[25:]
+    for data in (good[:20], huge, good[:20], huge):
+        edge.results.publish(Results(header=header, segmentation=data))
         time.sleep(0.01)
-    edge.segmentation.publish(serialize_message(bad)[:30])
-    client.wait_for_diagnostic(NODE, lambda v: (v.get("damaged"), v.get("unreadable")) == ("4", "1"), "refused results")
-    assert len(node.matching(r"\[WARN\].*/r1/segmentation/compressed: compressed image")) == 1
-    assert len(node.matching(r"\[WARN\].*/r1/segmentation/compressed: 32 bytes cannot be read")) == 1
+    edge.results.publish(Results(header=header, depth=bytes(7)))
+    edge.results.publish(Results(header=header, names=["hall", "kitchen"], scores=[0.5]))
+    edge.results.publish(serialize_message(Results(header=header))[:30])
+    client.wait_for_diagnostic(NODE, lambda v: (v.get("damaged"), v.get("unreadable")) == ("6", "1"), "refused results")
+    for words in ("segmentation: compressed image", "depth: 7 bytes", "classification: 2 classes have 1 scores"):
+        assert len(node.matching(rf"\[WARN\].*/r1/results: {words}")) == 1
+    assert len(node.matching(r"\[WARN\].*/r1/results: 32 bytes cannot be read")) == 1
     assert edge.exchange()
+
+
+def test_one_damaged_result_leaves_the_others_of_its_frame_alone(edge):
+    header = edge.header()
+    names, reports = {"names": ["hall"], "scores": [1.0]}, len(edge.reports)
+    edge.results.publish(Results(header=header, segmentation=bytes(50), report=[LinkReport(sequence=9)], **names))
+    wait_until(lambda: [c for c in edge.classes if c.header == header], "the class")
+    wait_until(lambda: len(edge.reports) > reports and edge.reports[-1].sequence == 9, "the report")
 
 
 def test_latency_under_simulated_time(edge, client):
@@ -217,19 +235,19 @@ def test_latency_under_simulated_time(edge, client):
         return Header(stamp=Time(seconds=100).to_msg(), frame_id="camera")
 
     heard, foreign = len(edge.latencies), client.count_of(NODE, "foreign_clock")
-    edge.segmentation.publish(compressed_labels(LABELS, at(100.25)))
+    edge.send(at(100.25))
     wait_until(lambda: len(edge.latencies) > heard, "a latency in simulated time")
     assert edge.latencies[-1].data == pytest.approx(250.0, abs=1)
-    edge.segmentation.publish(compressed_labels(LABELS, at(50.0)))  # the simulation starts over
+    edge.send(at(50.0))  # the simulation starts over
     client.wait_for_diagnostic(NODE, lambda v: int(v.get("foreign_clock", 0)) > foreign, "a stamp from the future")
     assert len(edge.latencies) == heard + 1
 
 
 def test_lifecycle(edge, client, node):
     assert client.transition(NODE, "deactivate")
-    assert not client.node.count_subscribers("/r1/segmentation/compressed")
+    assert not client.node.count_subscribers("/r1/results")
     assert client.transition(NODE, "activate")
-    wait_until(edge.segmentation.get_subscription_count, "the node listens again")
+    wait_until(edge.results.get_subscription_count, "the node listens again")
     wait_until(lambda: edge_answers(edge), "results again")
     assert client.transition(NODE, "deactivate") and client.transition(NODE, "cleanup")
     assert client.state_of(NODE) == "unconfigured"
@@ -239,6 +257,6 @@ def test_lifecycle(edge, client, node):
 
 def edge_answers(edge: Edge) -> bool:
     header = edge.header()
-    edge.segmentation.publish(compressed_labels(LABELS, header))
+    edge.send(header)
     time.sleep(0.05)
     return header in [image.header for image in edge.images["segmentation"]]

@@ -19,7 +19,7 @@ import rclpy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage
 
-from nepi_ros.msg import Epitome, LinkReport
+from nepi_ros.msg import Epitome, LinkReport, Results
 from nepi_ros.nodes.topics import newest
 
 DOMAIN = 7
@@ -30,19 +30,20 @@ SIZES = (0, 1, 50, 700, 1000, 1270, 1272, 1273, 1400, 3000, 10000, 65256, 65257,
 
 
 def messages() -> list:
-    """What is measured: epitomes over all sizes of data, a report, and images."""
+    """What is measured: epitomes over all sizes of data, results, and images."""
     epitomes = [Epitome(data=bytes(size)) for size in SIZES]
     for epitome in epitomes:
         epitome.header.frame_id = "camera"
     images = [CompressedImage(format="mono8; png compressed ", data=bytes(size)) for size in (10, 900, 5000)]
-    return [*epitomes, LinkReport(), *images]
+    results = [Results(segmentation=bytes(size), report=[LinkReport()]) for size in (0, 300, 1500)]
+    return [*epitomes, *results, *images]
 
 
 def listen() -> None:
     """The receiving process: subscribes to all three types until its input ends."""
     rclpy.init()
     node = rclpy.create_node("probe_listener")
-    for kind in (Epitome, LinkReport, CompressedImage):
+    for kind in (Epitome, Results, CompressedImage):
         node.create_subscription(kind, kind.__name__.lower(), lambda data: None, newest(), raw=True)
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     rclpy.spin(node)
@@ -105,7 +106,7 @@ def measure() -> list[dict]:
     rclpy.init()
     node = rclpy.create_node("probe_sender")
     publishers = {}
-    for kind in (Epitome, LinkReport, CompressedImage):
+    for kind in (Epitome, Results, CompressedImage):
         publisher = publishers[kind] = node.create_publisher(kind, kind.__name__.lower(), newest())
         end = time.monotonic() + 20
         while not publisher.get_subscription_count():

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a coded frame costs on the wire as ROS 2 messages, without ROS: message sizes in CDR, then nepi_ros.link.wire.
 
-A peer's frame is one sensor_msgs/CompressedImage; an epitome is one Epitome, or several when it exceeds a packet.
+A peer's frame is one sensor_msgs/CompressedImage; an epitome is one Epitome, or several when it exceeds a packet, and
+so with a frame's Results.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nepi_ros.codec import Segment
+from nepi_ros.link.returns import ALIGNMENT
 from nepi_ros.link.wire import single_packet, wire_bytes
 
 FRAME_ID = "camera"
@@ -17,9 +19,9 @@ _ENCAPSULATION = 4
 # layer_count, frame_layers, yields, result_bytes, handover_ns, checksum, length of data.
 _EPITOME = (4, 8, 1, 2, 2, 1, 1, 1, 1, 4, 8, 4, 4)
 
-
-# LinkReport: sequence, handover_ns, bytes, layers, arrival_spread_us, processing_us, missed, result_bytes.
-_REPORT = (4, 8, 4, 1, 4, 4, 2, 4)
+# LinkReport: sequence, handover_ns, bytes, layers, arrival_spread_us, processing_us, missed, result_bytes,
+# return_bytes, return_spread_us.
+_REPORT = (4, 8, 4, 1, 4, 4, 2, 4, 4, 4)
 
 
 def image_serialised(size: int, format_: str) -> int:
@@ -33,17 +35,22 @@ def image_wire(size: int, format_: str) -> int:
     return wire_bytes(image_serialised(size, format_))
 
 
-def classification_serialised(names: Sequence[str]) -> int:
-    """Serialised bytes of a Classification with these names, and a score for each."""
+def results_serialised(
+    names: Sequence[str] = (), segmentation: int = 0, depth: int = 0, report: bool = False
+) -> int:
+    """Serialised bytes of a Results with these class names, a score for each, and maps of so many bytes."""
     end = _fields(_header(), (4,))
     for name in names:
         end = _string(end, name)
-    return _ENCAPSULATION + _fields(end, (4,) * (1 + len(names)))
+    end = _fields(end, (4,) * (1 + len(names)))
+    for size in (segmentation, depth):
+        end = _fields(end, (4,)) + size
+    return _ENCAPSULATION + _fields(end, (4, *(_REPORT if report else ())))
 
 
-def report_serialised() -> int:
-    """Serialised bytes of a LinkReport."""
-    return _ENCAPSULATION + _fields(0, _REPORT)
+def results_room() -> int:
+    """Bytes of results in a Results that fits one packet."""
+    return single_packet() - results_serialised(report=True) - ALIGNMENT
 
 
 def epitome_envelope() -> int:

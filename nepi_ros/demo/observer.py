@@ -24,11 +24,7 @@ from nepi_ros.msg import Classification, EncoderStatus, Epitome
 _WATCHING = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=64, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 # As the robot's users get them; result_node keeps what is late apart.
-RESULT_TOPICS = {
-    "segmentation": (Image, ("segmentation", "result_node/late/segmentation")),
-    "depth": (Image, ("depth", "result_node/late/depth")),
-    "classification": (Classification, ("classification",)),
-}
+RESULT_TYPES = {"segmentation": Image, "depth": Image, "classification": Classification}
 
 
 @dataclass
@@ -63,9 +59,8 @@ class Observer(Node):
         self._watch(Epitome, f"{robot}/epitome", self._recorder(self.log.epitomes))
         self._watch(EncoderStatus, f"{robot}/encoder_node/status", self._recorder(self.log.statuses))
         for task in tasks:
-            kind, topics = RESULT_TOPICS[task]
-            for topic in topics:
-                self._watch(kind, f"{robot}/{topic}", self._recorder(self.log.results[task]))
+            for topic in (task, f"result_node/late/{task}"):
+                self._watch(RESULT_TYPES[task], f"{robot}/{topic}", self._recorder(self.log.results[task]))
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self)
         self._thread = threading.Thread(target=self._spin, name="observer", daemon=True)
@@ -163,7 +158,7 @@ def statuses(log: Log) -> list[Status]:
 
 
 def _content(task: str, data: bytes) -> Result:
-    message = deserialize_message(data, RESULT_TOPICS[task][0])
+    message = deserialize_message(data, RESULT_TYPES[task])
     if isinstance(message, Classification):
         return list(zip(message.names, map(float, message.scores), strict=True))
     kind = np.dtype(np.float32 if message.encoding == "32FC1" else np.uint8)

@@ -22,12 +22,6 @@ CAMERA, ENCODER, RESULT = (f"{ROBOT}/{name}" for name in ("image_source_node", "
 EDGE_NODE, LINK = f"{EDGE}/edge_node", "/link_emulator_node"
 LIFECYCLE = (ENCODER, EDGE_NODE, RESULT)
 
-RADIO = {
-    "segmentation": "segmentation/compressed",
-    "depth": "depth/compressedDepth",
-    "classification": "classification",
-}
-
 
 @dataclass(frozen=True)
 class System:
@@ -73,20 +67,20 @@ class System:
 
 def radio_topics(tasks: tuple[str, ...]) -> list[Topic]:
     """What must be connected before the first frame is worth sending."""
-    results = [RADIO[task] for task in tasks]
-    watched = [Topic(f"{ROBOT}/{task}") for task in tasks if RADIO[task] != task]
     return [
         # The camera begins when the observer subscribes too.
         Topic(f"{ROBOT}/image"),
         # To the link, to result_node and to the observer.
         Topic(f"{ROBOT}/epitome", 1, 3),
         Topic(f"{EDGE}{ROBOT}/epitome"),
-        Topic(f"{EDGE}{ROBOT}/link_report"),
-        Topic(f"{ROBOT}/link_report"),
-        *(Topic(f"{EDGE}{ROBOT}/{name}") for name in results),
-        *(Topic(f"{ROBOT}/{name}") for name in results),
-        *watched,
+        Topic(f"{EDGE}{ROBOT}/results"),
+        *results_topics(tasks),
     ]
+
+
+def results_topics(tasks: tuple[str, ...]) -> list[Topic]:
+    """The way of results on the robot: to result_node, and from there to encoder_node and the observer."""
+    return [Topic(f"{ROBOT}/{name}") for name in ("results", "link_report", *tasks)]
 
 
 def config_file(name: str) -> Path:

@@ -2,7 +2,7 @@
 """Bytes on the wire of a best-effort ROS 2 message on Fast DDS over UDP and IPv4.
 
 Measured with Fast DDS 2.14.5 and rmw_fastrtps_cpp 8.4.3 between network namespaces with an MTU of 1500, for
-Epitome, LinkReport and CompressedImage messages of 40 to 140,068 serialised bytes; the model below gives every
+Epitome, Results and CompressedImage messages of 40 to 140,068 serialised bytes; the model below gives every
 captured packet's size. test/test_link_wire.py repeats the measurement.
 
 | serialised bytes | IP packets | bytes on the wire |

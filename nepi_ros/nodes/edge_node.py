@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The edge's node: epitomes of any number of robots in, results and link reports out.
+"""The edge's node: epitomes of any number of robots in, results out.
 
-Subscribes per robot `epitome`; publishes per robot `segmentation/compressed`, `depth/compressedDepth`,
-`classification` and `link_report`, and to who listens on the edge itself `~/ROBOT/segmentation` and
-`~/ROBOT/depth`. Frames of several robots that are waiting go through the networks as one batch.
+Subscribes per robot `epitome` and publishes `results`, which the robot's result_node makes into topics for users; to
+who listens on the edge itself it publishes `~/ROBOT/segmentation`, `~/ROBOT/depth` and `~/ROBOT/classification`.
+Frames of several robots that are waiting go through the networks as one batch.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from rclpy.exceptions import InvalidNamespaceException
@@ -20,7 +21,7 @@ from rclpy.validate_namespace import validate_namespace
 from nepi_ros.bundle import Bundle, resolve_bundle
 from nepi_ros.codec import ForeignBundleError, UnavailableTaskError
 from nepi_ros.errors import CodecError, ConfigError
-from nepi_ros.msg import Epitome
+from nepi_ros.msg import Epitome, Results
 from nepi_ros.nodes.assembler import Frame
 from nepi_ros.nodes.framequeue import FrameQueue
 from nepi_ros.nodes.inference import Inference, Job
@@ -185,19 +186,26 @@ class EdgeNode(ManagedNode):
     def _publish(
         self, robot: str, frame: Frame[FrameHeader], outputs: Mapping[str, np.ndarray], decoded: bool
     ) -> None:
-        """A frame's results, then its report."""
+        """A frame's results go to its robot first, then to who listens here."""
+        header = frame.header
         with self._ports_lock:
             port = self._ports.get(robot)
             if port is None:
                 return
-            layers = frame.layers if decoded else 0
+            port.answer(frame, frame.layers if decoded else 0, self._results(header, outputs))
             try:
-                spent = port.publish(frame.header, outputs, self._messages)
-            except Exception as error:  # noqa: BLE001 - nor one frame the others
+                port.show(header, outputs, self._messages)
+            except Exception as error:  # noqa: BLE001 - nor what is shown here the robots
                 self._failed(error)
-                port.report(frame, layers)
-            else:
-                port.report(frame, layers, spent)
+
+    def _results(self, header: FrameHeader, outputs: Mapping[str, np.ndarray]) -> list[Results]:
+        """A frame's messages; without results when they cannot be made, for the robot waits for the report too."""
+        within = partial(self._messages.within, header.granted)
+        try:
+            return within(outputs, header.yields, header.source_size, header.header)
+        except Exception as error:  # noqa: BLE001 - nor one frame the others
+            self._failed(error)
+            return within({}, header.yields, header.source_size, header.header)
 
     def _failed(self, error: Exception) -> None:
         self.problems.report("failed", f"a frame failed ({type(error).__name__}: {error}); going on with the next")

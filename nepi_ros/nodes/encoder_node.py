@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The robot's sending node: camera images in, epitomes out.
 
-Subscribes `image` (sensor_msgs/Image) or, with `image_transport` "compressed", `image/compressed`; and
-`link_report`. Publishes `epitome` and `~/status`. Callbacks only leave the newest image for a worker thread,
-which converts, encodes and sends as many layers as are useful for the tasks and fit the budget that
+Subscribes `image` (sensor_msgs/Image) or, with `image_transport` "compressed", `image/compressed`; and, from
+result_node, `link_report`. Publishes `epitome` and `~/status`. Callbacks only leave the newest image for a worker
+thread, which converts, encodes and sends as many layers as are useful for the tasks and fit the budget that
 nepi_ros.link.control takes from the reports. While the link is dead, `fallback` runs a task here (`local/...`).
 """
 
@@ -153,7 +153,7 @@ class EncoderNode(ManagedNode):
         local = f"; {self.parameters.fallback} runs here" if self.parameters.fallback else ""
         return (
             f"{self._epitome.topic_name}: nothing has come back for a deadline, the link is taken for dead{local}; "
-            "is edge_node running, with this robot among its `robots`, and in reach?"
+            "is result_node running here, and edge_node in reach, with this robot among its `robots`?"
         )
 
     def _check_tasks(self, tasks: Sequence[str]) -> None:
@@ -193,6 +193,8 @@ class EncoderNode(ManagedNode):
             spread_s=message.arrival_spread_us / 1e6,
             missed=message.missed,
             result_bytes=message.result_bytes,
+            return_bytes=message.return_bytes,
+            return_spread_s=message.return_spread_us / 1e6,
         )
         with self._rule_lock:
             accepted = self._rule.reported(now, report)

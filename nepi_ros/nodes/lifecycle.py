@@ -106,9 +106,12 @@ class ManagedNode(LifecycleNode):
         return publisher
 
     def listen(
-        self, message_type: type, topic: str, callback: Callable[[bytes], None], qos: QoSProfile
+        self, message_type: type, topic: str, callback: Callable[..., None], qos: QoSProfile
     ) -> Subscription:
-        """A subscription to serialised messages that lives until the node is deactivated."""
+        """A subscription to serialised messages that lives until the node is deactivated.
+
+        `callback` takes the bytes, and where it has a second parameter what rclpy's MessageInfo says of them.
+        """
         options = QoSOverridingOptions.with_default_policies()
         subscription = self.create_subscription(
             message_type, topic, callback, qos, qos_overriding_options=options, raw=True

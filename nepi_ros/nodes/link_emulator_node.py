@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands for the radio between robots and edge on one machine: a thin, slow, lossy link in each direction.
 
-For a robot /robot and an edge /edge: /robot/epitome goes to /edge/robot/epitome; link_report and the compressed
-results of /edge/robot come back to /robot. Messages pass as they are, and count with what they cost on a real wire
+For a robot /robot and an edge /edge: /robot/epitome goes to /edge/robot/epitome, and /edge/robot/results comes back to
+/robot/results. Messages pass as they are, and count with what they cost on a real wire
 (nepi_ros.link.wire). All robots share the link. What nobody at the far end subscribes to is not sent, as with DDS.
 """
 
@@ -17,11 +17,10 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CompressedImage
 
 from nepi_ros.errors import ConfigError
 from nepi_ros.link.trace import ConstantRate, Schedule, Trace
-from nepi_ros.msg import Classification, Epitome, LinkReport
+from nepi_ros.msg import Epitome, Results
 from nepi_ros.nodes.carrier import Carrier
 from nepi_ros.nodes.lifecycle import run
 from nepi_ros.nodes.parameters import Parameter, declare
@@ -29,12 +28,7 @@ from nepi_ros.nodes.status import OK, WARN, DiagnosticsPublisher
 from nepi_ros.nodes.topics import FRAME_MESSAGES, newest
 
 UP = (("epitome", Epitome),)
-DOWN = (
-    ("link_report", LinkReport),
-    ("segmentation/compressed", CompressedImage),
-    ("depth/compressedDepth", CompressedImage),
-    ("classification", Classification),
-)
+DOWN = (("results", Results),)
 
 
 def check_trace(path: str) -> None:

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The robot's receiving node: compressed results to plain topics, and how late they are.
+"""The robot's receiving node: what the edge sends back becomes topics for users, and how late it is.
 
-Subscribes `segmentation/compressed`, `depth/compressedDepth`, `classification`, `camera_info` and, to know
-which frames were sent, the robot's own `epitome`. Publishes `segmentation` (mono8 class ids), `depth` (32FC1
-metres), each with its `camera_info`, and `~/latency_ms` and `~/hit_rate` for plots.
+Subscribes `results`, `camera_info` and, to know which frames were sent, the robot's own `epitome`. Publishes
+`segmentation` (mono8 class ids) and `depth` (32FC1 metres), each with its `camera_info`, `classification`,
+`link_report` for encoder_node, and `~/latency_ms` and `~/hit_rate` for plots. All results of a frame cross the radio
+once, whoever subscribes here.
 
-Latency is from an image's header stamp to the arrival of its results, on this computer's ROS clock. A result
-that comes after the deadline is late. It is never published on `segmentation` or `depth`: with `late_results`
-"drop" it goes nowhere, with "publish" it appears on `~/late/segmentation` or `~/late/depth`.
+Latency is from an image's header stamp to the arrival of its results, on this computer's ROS clock. A result that
+comes after the deadline is late. It is never published where fresh ones are: with `late_results` "drop" it goes
+nowhere, with "publish" it appears on `~/late/segmentation`, `~/late/depth` or `~/late/classification`.
 
-Over a thin link results come smaller than the edge is configured to make them; they are enlarged again, each pixel to
+Over a thin link results come smaller than the edge is configured to make them; maps are enlarged again, each pixel to
 the nearest, so that no class and no depth appears that was not there, and users see one size.
 """
 
@@ -17,31 +18,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
 from rclpy.publisher import Publisher
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32, Header
 
 from nepi_ros.compressed import MAX_PIXELS
 from nepi_ros.errors import ImageError
-from nepi_ros.image import (
-    depth_from_compressed,
-    depth_image,
-    label_image,
-    labels_from_compressed,
-    scaled_camera_info,
-)
+from nepi_ros.image import depth_image, label_image, scaled_camera_info
 from nepi_ros.letterbox import result_size
-from nepi_ros.msg import Classification, Epitome
+from nepi_ros.msg import Classification, Epitome, LinkReport, Results
 from nepi_ros.nodes.latency import LatencySummary, LatencyWindow
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
 from nepi_ros.nodes.parameters import Parameter
 from nepi_ros.nodes.topics import FRAME_MESSAGES, newest
-from nepi_ros.tasks import task_mask
+from nepi_ros.nodes.way_back import WayBack
+from nepi_ros.result_code import unpack_depth, unpack_labels
+from nepi_ros.tasks import TASKS, task_mask
 
 _WIDTH = "Results narrower than this are enlarged to it; 0: to the width of the source image."
 
@@ -60,23 +56,15 @@ PARAMETERS = (
 )  # fmt: skip
 
 
-# Results that come in a burst after a pause of the link are all timed, so that none is taken for lost.
-_QUEUE = 4
-
-
 @dataclass(frozen=True)
 class _Dense:
-    """How a task with pixels arrives and leaves."""
+    """How a task with pixels leaves, given what came."""
 
-    source: str
-    restore: Callable[[CompressedImage], np.ndarray]
+    unpack: Callable[[bytes], np.ndarray]
     make: Callable[[np.ndarray, Header], Image]
 
 
-_DENSE = {
-    "segmentation": _Dense("segmentation/compressed", labels_from_compressed, label_image),
-    "depth": _Dense("depth/compressedDepth", depth_from_compressed, depth_image),
-}
+_DENSE = {"segmentation": _Dense(unpack_labels, label_image), "depth": _Dense(unpack_depth, depth_image)}
 
 
 class ResultNode(ManagedNode):
@@ -85,26 +73,28 @@ class ResultNode(ManagedNode):
     def __init__(self) -> None:
         self._window = LatencyWindow()
         self._camera: CameraInfo | None = None
-        self._images: dict[str, Publisher] = {}
-        self._late_images: dict[str, Publisher] = {}
+        self._fresh: dict[str, Publisher] = {}
+        self._late: dict[str, Publisher] = {}
         self._infos: dict[str, Publisher] = {}
+        self._way_back = WayBack()
         self._restored = 0
         self._source: tuple[int, int] | None = None
         super().__init__("result_node", PARAMETERS)
 
     def configure(self) -> None:
         self._window = LatencyWindow(self.parameters.window_s)
-        for task in _DENSE:
-            self._images[task] = self.advertise(Image, task, newest())
-            self._infos[task] = self.advertise(CameraInfo, f"{task}/camera_info", newest())
-            self._late_images[task] = self.advertise(Image, f"~/late/{task}", newest())
+        for task in TASKS:
+            kind = Image if task in _DENSE else Classification
+            self._fresh[task] = self.advertise(kind, task, newest())
+            self._late[task] = self.advertise(kind, f"~/late/{task}", newest())
+        self._infos = {task: self.advertise(CameraInfo, f"{task}/camera_info", newest()) for task in _DENSE}
+        self._report = self.advertise(LinkReport, "link_report", newest(FRAME_MESSAGES))
         self._latency = self.advertise(Float32, "~/latency_ms", newest())
         self._hit_rate = self.advertise(Float32, "~/hit_rate", newest())
 
     def activate(self) -> None:
-        for task, dense in _DENSE.items():
-            self.listen(CompressedImage, dense.source, partial(self._on_dense, task), newest(_QUEUE))
-        self.listen(Classification, "classification", self._on_classification, newest(_QUEUE))
+        # Results that come in a burst after a pause of the link are all timed, so that none is taken for lost.
+        self.listen(Results, "results", self._on_results, newest(FRAME_MESSAGES))
         self.listen(CameraInfo, "camera_info", self._on_camera_info, newest())
         self.listen(Epitome, "epitome", self._on_epitome, newest(FRAME_MESSAGES))
 
@@ -145,24 +135,31 @@ class ResultNode(ManagedNode):
             self._window.sent(stamp, message.task_mask, self.get_clock().now().nanoseconds)
             self._source = (message.width, message.height) if message.width and message.height else None
 
-    def _on_classification(self, data: bytes) -> None:
-        message = self.read(data, Classification, "classification")
-        if message is not None:
-            self._time("classification", message.header)
-
-    def _on_dense(self, task: str, data: bytes) -> None:
-        topic = _DENSE[task].source
-        message = self.read(data, CompressedImage, topic)
+    def _on_results(self, data: bytes, info: Mapping[str, int]) -> None:
+        message = self.read(data, Results, "results")
         if message is None:
             return
+        self._way_back.arrived(message, len(data), info["received_timestamp"])
+        for report in message.report:
+            self._report.publish(report)
+        for task in TASKS:
+            if message.names if task == "classification" else getattr(message, task):
+                self._pass_on(task, message)
+
+    def _pass_on(self, task: str, message: Results) -> None:
+        """Publish a task's result where it belongs, unless it is late and nobody wants it then."""
         late = self._time(task, message.header)
         if late and self.parameters.late_results == "drop":
             return
-        images = self._late_images if late else self._images
+        publisher = (self._late if late else self._fresh)[task]
         try:
-            self._restore(task, message, images[task], None if late else self._infos[task])
+            if task == "classification":
+                publisher.publish(_classification(message))
+            else:
+                self._restore(task, message, publisher, None if late else self._infos[task])
         except ImageError as error:
-            self.problems.report("damaged", f"{self.resolve_topic_name(topic)}: {error}; dropped", topic)
+            topic = self.resolve_topic_name("results")
+            self.problems.report("damaged", f"{topic}: {task}: {error}; dropped", task)
 
     def _time(self, task: str, header: Header) -> bool:
         """Take the time of a result; whether it is late. One whose stamp tells nothing is not called late."""
@@ -196,18 +193,25 @@ class ResultNode(ManagedNode):
             return result
         return cv2.resize(result, size, interpolation=cv2.INTER_NEAREST_EXACT)
 
-    def _restore(self, task: str, message: CompressedImage, images: Publisher, infos: Publisher | None) -> None:
+    def _restore(self, task: str, message: Results, images: Publisher, infos: Publisher | None) -> None:
         """Publish the plain image, and the camera as that image sees it. Costs nothing when nobody listens."""
         if not images.get_subscription_count() and not (infos and infos.get_subscription_count()):
             return
         dense = _DENSE[task]
-        result = self._enlarged(task, dense.restore(message))
+        result = self._enlarged(task, dense.unpack(bytes(getattr(message, task))))
         images.publish(dense.make(result, message.header))
         self._restored += 1
         if infos is not None and self._camera is not None:
             info = scaled_camera_info(self._camera, result.shape[1], result.shape[0])
             info.header = message.header
             infos.publish(info)
+
+
+def _classification(message: Results) -> Classification:
+    """Raises ImageError when names and scores do not belong together."""
+    if len(message.names) != len(message.scores):
+        raise ImageError(f"{len(message.names)} classes have {len(message.scores)} scores")
+    return Classification(header=message.header, names=message.names, scores=message.scores)
 
 
 def main(args: Sequence[str] | None = None) -> None:

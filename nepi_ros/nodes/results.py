@@ -5,18 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 from rclpy.serialization import serialize_message
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.image import Letterbox, compressed_depth, compressed_labels, depth_image, label_image
+from nepi_ros.image import Letterbox, depth_image, label_image
 from nepi_ros.letterbox import result_size
-from nepi_ros.link.returns import DENSE, fitting, ladder
-from nepi_ros.link.wire import wire_bytes
-from nepi_ros.msg import Classification
+from nepi_ros.link.returns import ALIGNMENT, DENSE, Step, fitting, grouped, ladder, named, named_bytes
+from nepi_ros.link.wire import single_packet, wire_bytes
+from nepi_ros.msg import Classification, LinkReport, Results
+from nepi_ros.result_code import depth_levels, pack_depth, pack_labels
 from nepi_ros.tasks import REGISTRY, task_mask
 from nepi_ros.tasks.classification import ranked
 
@@ -47,12 +50,12 @@ def giving_way(tasks: Sequence[str]) -> int:
 
 
 def in_order(tasks: Sequence[str], yields: int) -> tuple[str, ...]:
-    """The dense ones of these tasks, most important first, given Epitome.yields.
+    """These tasks, most important first, given Epitome.yields.
 
     >>> in_order(("depth", "segmentation"), yields=1)
     ('depth', 'segmentation')
     """
-    wanted = [task for task in DENSE if task in tasks]
+    wanted = [task for task in REGISTRY if task in tasks]
     return tuple(sorted(wanted, key=lambda task: bool(task_mask([task]) & yields)))
 
 
@@ -99,33 +102,30 @@ class ResultMessages:
         return output.shape[-1] * content[2] / self._bundle.input_size[0]
 
     def within(
-        self, granted: int, outputs: Mapping[str, np.ndarray], order: Sequence[str], source: tuple[int, int],
-        header: Header,
-    ) -> dict[str, bytes]:  # fmt: skip
-        """Compressed dense results, serialised, as wide as `granted` bytes on the wire allow (0: as configured).
+        self, granted: int, outputs: Mapping[str, np.ndarray], yields: int, source: tuple[int, int], header: Header
+    ) -> list[Results]:
+        """A frame's messages, with results as large as `granted` bytes on the wire allow (0: as configured).
 
-        `order`: the tasks, most important first; the last gives way first.
+        `yields` as in Epitome. The last message, maybe the only one, has a report to be filled in.
         """
-        made: dict[tuple[str, float], bytes] = {}
+        packed = cache(lambda task, scale: self._packed(task, outputs[task], source, scale))
 
-        def message(task: str, scale: float) -> bytes:
-            if (task, scale) not in made:
-                result = self.dense(task, outputs[task], source, scale)
-                made[task, scale] = serialize_message(self.compressed(task, result, header))
-            return made[task, scale]
+        def made(step: Step) -> list[Results]:
+            return _in_messages({task: packed(task, scale) for task, scale in step.items()}, header)
 
-        def cost(step: Mapping[str, float]) -> int:
-            return sum(wire_bytes(len(message(task, scale))) for task, scale in step.items())
+        steps = ladder(in_order(tuple(outputs), yields))
+        return made(fitting(steps, granted, lambda step: sum(map(_wire_bytes, made(step)))))
 
-        chosen = fitting(ladder(order), granted, cost)
-        return {task: message(task, scale) for task, scale in chosen.items()}
-
-    def compressed(self, task: str, result: np.ndarray, header: Header) -> CompressedImage:
-        """A dense result as it goes over the radio."""
+    def _packed(self, task: str, output: np.ndarray, source: tuple[int, int], scale: float) -> dict[str, Any]:
+        """A result as the fields of a Results."""
+        if task == "classification":
+            best = self._best(output, named(self._sizes.top_k, scale))
+            return {"names": [name for name, _ in best], "scores": [score for _, score in best]}
+        result = self.dense(task, output, source, scale)
         if task == "segmentation":
-            return compressed_labels(result, header)
+            return {task: pack_labels(result)}
         spec = self._bundle.tasks[task]
-        return compressed_depth(result, header, max(spec.min_m, NEAREST_M), spec.max_m)
+        return {task: pack_depth(result, max(spec.min_m, NEAREST_M), spec.max_m, depth_levels(scale))}
 
     @staticmethod
     def raw(task: str, result: np.ndarray, header: Header) -> Image:
@@ -135,8 +135,37 @@ class ResultMessages:
 
     def classification(self, output: np.ndarray, header: Header) -> Classification:
         """The most probable classes, best first."""
-        spec = self._bundle.tasks["classification"]
-        best = ranked(REGISTRY["classification"].result(output, (0, 0), spec), spec.classes, self._sizes.top_k)
+        best = self._best(output, self._sizes.top_k)
         return Classification(
             header=header, names=[name for name, _ in best], scores=[score for _, score in best]
         )
+
+    def _best(self, output: np.ndarray, count: int) -> list[tuple[str, float]]:
+        spec = self._bundle.tasks["classification"]
+        return ranked(REGISTRY["classification"].result(output, (0, 0), spec), spec.classes, count)
+
+
+def _in_messages(parts: Mapping[str, Mapping[str, Any]], header: Header) -> list[Results]:
+    """Packed results in as few messages as hold them in a packet each."""
+    groups = grouped({task: _size(fields) for task, fields in parts.items()}, _room(header.frame_id))
+    messages = [
+        Results(header=header, **{name: value for task in group for name, value in parts[task].items()})
+        for group in groups
+    ]
+    messages[-1].report = [LinkReport()]
+    return messages
+
+
+def _size(fields: Mapping[str, Any]) -> int:
+    return named_bytes(fields["names"]) if "names" in fields else sum(map(len, fields.values()))
+
+
+@lru_cache(maxsize=16)
+def _room(frame_id: str) -> int:
+    """Bytes of results in a Results that fits one packet; it depends on the length of frame_id alone."""
+    empty = Results(header=Header(frame_id=frame_id), report=[LinkReport()])
+    return single_packet() - len(serialize_message(empty)) - ALIGNMENT
+
+
+def _wire_bytes(message: Results) -> int:
+    return wire_bytes(len(serialize_message(message)))

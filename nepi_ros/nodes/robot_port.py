@@ -4,29 +4,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rclpy.publisher import Publisher
 from rclpy.serialization import serialize_message
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import EpitomeHeader, Segment
-from nepi_ros.link.returns import SMALLEST, UNLIMITED
+from nepi_ros.link.returns import DENSE, UNLIMITED
 from nepi_ros.link.wire import wire_bytes
-from nepi_ros.msg import Classification, Epitome, LinkReport
+from nepi_ros.msg import Classification, Epitome, LinkReport, Results
 from nepi_ros.nodes.assembler import Frame, Part
 from nepi_ros.nodes.lifecycle import ManagedNode
-from nepi_ros.nodes.results import ResultMessages, in_order
+from nepi_ros.nodes.results import ResultMessages
 from nepi_ros.nodes.topics import FRAME_MESSAGES, newest
 
-_COMPRESSED = {"segmentation": "segmentation/compressed", "depth": "depth/compressedDepth"}
 _UINT32_MAX = 2**32 - 1
-_REPORT_BYTES = wire_bytes(len(serialize_message(LinkReport())))
 
 
 @dataclass(frozen=True)
@@ -71,12 +68,9 @@ class RobotPort:
         self._node = node
         self._space = f"{robot.rstrip('/')}/" if robot else ""
         private = f"~/{robot.strip('/')}".rstrip("/")
-        self._compressed = {
-            task: node.advertise(CompressedImage, self._space + name, newest()) for task, name in _COMPRESSED.items()
-        }
-        self._raw = {task: node.advertise(Image, f"{private}/{task}", newest()) for task in _COMPRESSED}
-        self._classification = node.advertise(Classification, self._space + "classification", newest())
-        self._report = node.advertise(LinkReport, self._space + "link_report", newest())
+        self._results = node.advertise(Results, self._space + "results", newest(FRAME_MESSAGES))
+        self._shown = {task: node.advertise(Image, f"{private}/{task}", newest()) for task in DENSE}
+        self._shown["classification"] = node.advertise(Classification, f"{private}/classification", newest())
         self._subscription: Subscription | None = None
 
     def listen(self, callback: Callable[[RobotPort, bytes], None]) -> None:
@@ -87,7 +81,7 @@ class RobotPort:
 
     def close(self) -> None:
         """Remove the robot's topics."""
-        self._node.retire(*self._compressed.values(), *self._raw.values(), self._classification, self._report)
+        self._node.retire(self._results, *self._shown.values())
         if self._subscription is not None:
             self._node.retire(self._subscription)
 
@@ -95,48 +89,38 @@ class RobotPort:
     def epitome_topic(self) -> str:
         return self._space + "epitome"
 
-    def publish(self, header: FrameHeader, outputs: Mapping[str, np.ndarray], messages: ResultMessages) -> int:
-        """Publish a frame's results, from its networks' outputs; images only to those who listen.
-
-        Returns the bytes on the wire that go to the robot, the report's own included.
-        """
-        spent = _REPORT_BYTES
-        if "classification" in outputs:
-            data = serialize_message(messages.classification(outputs["classification"], header.header))
-            self._classification.publish(data)
-            spent += wire_bytes(len(data))
-        wanted = [task for task in self._compressed if task in outputs and self._is_heard(self._compressed[task])]
-        granted = UNLIMITED if header.granted == UNLIMITED else max(SMALLEST, header.granted - spent)
-        order = in_order(wanted, header.yields)
-        for task, data in messages.within(granted, outputs, order, header.source_size, header.header).items():
-            self._compressed[task].publish(data)
-            spent += wire_bytes(len(data))
-        for task, raw in self._raw.items():
-            if task in outputs and self._is_heard(raw):
-                raw.publish(messages.raw(task, messages.dense(task, outputs[task], header.source_size), header.header))
-        return spent
-
-    @staticmethod
-    def _is_heard(publisher: Publisher) -> bool:
-        return publisher.get_subscription_count() > 0
-
-    def report(self, frame: Frame[FrameHeader], layers: int, result_bytes: int = _REPORT_BYTES) -> None:
-        """Tell the robot what arrived of a frame. To be called after its results are out.
-
-        `result_bytes`: on the wire, of these and of the report.
-        """
-        message = LinkReport(
-            sequence=frame.sequence,
-            handover_ns=frame.handover_ns,
-            bytes=min(frame.size, _UINT32_MAX),
-            layers=layers,
-            arrival_spread_us=_microseconds(frame.last_arrival - frame.first_arrival),
-            processing_us=_microseconds(time.monotonic() - frame.last_arrival),
-            missed=frame.missed,
-            result_bytes=min(result_bytes, _UINT32_MAX),
-        )
-        self._report.publish(message)
+    def answer(self, frame: Frame[FrameHeader], layers: int, results: Sequence[Results]) -> None:
+        """Send the robot a frame's results, with a report of what arrived of the frame."""
+        sizes = [wire_bytes(len(serialize_message(message))) for message in results]
+        results[-1].report = [_report(frame, layers, sum(sizes))]
+        for message in results:
+            self._results.publish(message)
         self.frames += layers > 0
+
+    def show(self, header: FrameHeader, outputs: Mapping[str, np.ndarray], messages: ResultMessages) -> None:
+        """Publish a frame's results to those who listen on the edge, in full size."""
+        for task in outputs.keys() & self._shown.keys():
+            publisher, output = self._shown[task], outputs[task]
+            if not publisher.get_subscription_count():
+                continue
+            if task == "classification":
+                publisher.publish(messages.classification(output, header.header))
+            else:
+                result = messages.dense(task, output, header.source_size)
+                publisher.publish(messages.raw(task, result, header.header))
+
+
+def _report(frame: Frame[FrameHeader], layers: int, result_bytes: int) -> LinkReport:
+    return LinkReport(
+        sequence=frame.sequence,
+        handover_ns=frame.handover_ns,
+        bytes=min(frame.size, _UINT32_MAX),
+        layers=layers,
+        arrival_spread_us=_microseconds(frame.last_arrival - frame.first_arrival),
+        processing_us=_microseconds(time.monotonic() - frame.last_arrival),
+        missed=frame.missed,
+        result_bytes=min(result_bytes, _UINT32_MAX),
+    )
 
 
 def _microseconds(seconds: float) -> int:

@@ -19,10 +19,10 @@ from nepi_ros.codec import Encoder, untouched
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.link.returns import DENSE, SCALES
 from nepi_ros.progress import progress_bar
-from nepi_ros.result_code import depth_png, labels_png
+from nepi_ros.result_code import depth_levels, pack_depth, pack_labels, unpack_depth
 from nepi_ros.tasks import REGISTRY, TaskSpec
 
-_VERSION = 2
+_VERSION = 3
 _NEAREST_M = 0.05
 WIDTHS = {"segmentation": 160, "depth": 80}
 """Pixels of full results: what edge_node has by default."""
@@ -118,7 +118,8 @@ def _results(bench: Bench) -> tuple[dict[str, list[list[int]]], dict[str, list[f
             row = []
             for scale, meter in zip(SCALES, meters[task], strict=True):
                 result = _scaled(task, output, frame, spec, round(WIDTHS[task] * scale))
-                row.append(len(_coded(task, result, spec)))
+                packed, result = _packed(task, result, spec, scale)
+                row.append(len(packed))
                 meter.add(*_over_each_other(task, result, output, frame, spec))
             sizes[task].append(row)
     values = {task: [meter.value() for meter in meters[task]] for task in dense}
@@ -135,8 +136,12 @@ def _scaled(task: str, output: np.ndarray, frame: Frame, spec: TaskSpec, width: 
     return frame.box.crop(REGISTRY[task].result(output, whole, spec), (width, height))
 
 
-def _coded(task: str, result: np.ndarray, spec: TaskSpec) -> bytes:
-    return labels_png(result) if task == "segmentation" else depth_png(result, max(spec.min_m, _NEAREST_M), spec.max_m)
+def _packed(task: str, result: np.ndarray, spec: TaskSpec, scale: float) -> tuple[bytes, np.ndarray]:
+    """A result as it goes over the radio, and as it comes out there."""
+    if task == "segmentation":
+        return pack_labels(result), result
+    packed = pack_depth(result, max(spec.min_m, _NEAREST_M), spec.max_m, depth_levels(scale))
+    return packed, unpack_depth(packed)
 
 
 def _over_each_other(

@@ -23,8 +23,7 @@ def oracle(
 
     Each frame is judged as if it were alone on the link, both ways: no frame waits behind an earlier one. That is
     more than any sender can have, since frames do share the link, so the oracle bounds every method from above, and
-    it is not limited by queues of its own making. The edge waits for all of a frame; the results count, not the
-    report that follows them. Without loss.
+    it is not limited by queues of its own making. The edge waits for all of a frame. Without loss.
     """
     outcomes = []
     for number in range(_frames(seconds, conditions.fps)):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nepi_ros.bench.link.measure import TOP_K, Measured
-from nepi_ros.bench.wire import classification_serialised, epitome_envelope, image_serialised, report_serialised
+from nepi_ros.bench.wire import epitome_envelope, image_serialised, results_room, results_serialised
 from nepi_ros.bundle import Bundle
-from nepi_ros.link.returns import DENSE, SCALES, ladder
+from nepi_ros.link.returns import DENSE, SCALES, Step, grouped, ladder, named, named_bytes
 from nepi_ros.link.wire import packets
 
 FIXED_QUALITY = 50
@@ -36,8 +36,8 @@ class Payloads:
     """Frames as epitomes and as JPEG, their results, and accuracies.
 
     epitomes, jpegs: [F][options], smallest first; jpeg_fixed: quality 50 alone. results: [F][steps], full size
-    first (as `ladder`); each is the packets of the result messages. accuracy: of a prefix or quality (by its
-    place + 1; 0: nothing) at a step.
+    first (as `ladder`); each is the packets of the result messages, of which the last has the report. report: the
+    packets of a report alone. accuracy: of a prefix or quality (by its place + 1; 0: nothing) at a step.
     """
 
     epitomes: tuple[tuple[Option, ...], ...]
@@ -51,8 +51,7 @@ class Payloads:
     @cached_property
     def result_wire(self) -> tuple[tuple[int, ...], ...]:
         """Bytes on the wire of all results and the report: [F][steps]."""
-        own = sum(self.report)
-        return tuple(tuple(own + sum(map(sum, step)) for step in steps) for steps in self.results)
+        return tuple(tuple(sum(map(sum, step)) for step in steps) for steps in self.results)
 
 
 def make_payloads(bundle: Bundle, measured: Measured) -> Payloads:
@@ -70,7 +69,7 @@ def make_payloads(bundle: Bundle, measured: Measured) -> Payloads:
         tuple(_jpeg_options(sizes, least) for sizes in measured.jpeg),
         tuple(_jpeg_options(sizes[fixed : fixed + 1], 0, fixed) for sizes in measured.jpeg),
         tuple(_result_messages(bundle, measured, frame, steps) for frame in range(len(measured.epitomes))),
-        packets(report_serialised()),
+        packets(results_serialised(report=True)),
         epitome_accuracy,
         jpeg_full,
     )
@@ -82,7 +81,7 @@ def _accuracies(
     """Worst of the tasks: [1 + points][steps]."""
     scales = {scale: place for place, scale in enumerate(SCALES)}
     kept = {
-        task: [measured.retention[task][scales[step[task]]] if task in step else 1.0 for step in steps]
+        task: [measured.retention[task][scales[step[task]]] if task in DENSE else 1.0 for step in steps]
         for task in curves
     }
     points = len(next(iter(curves.values())))
@@ -106,16 +105,21 @@ def _jpeg_options(sizes: Sequence[int], least: int, first: int = 0) -> tuple[Opt
 
 
 def _result_messages(
-    bundle: Bundle, measured: Measured, frame: int, steps: Sequence[dict[str, float]]
+    bundle: Bundle, measured: Measured, frame: int, steps: Sequence[Step]
 ) -> tuple[tuple[Packets, ...], ...]:
-    formats = {"segmentation": "mono8; png compressed ", "depth": "32FC1; compressedDepth png"}
-    fixed = []
-    if "classification" in bundle.tasks:
-        fixed = [packets(classification_serialised(bundle.tasks["classification"].classes[:TOP_K]))]
+    """Packets of a frame's result messages at every step, put together as edge_node does it."""
     made = []
     for step in steps:
         sizes = {t: measured.results[t][frame][SCALES.index(step[t])] for t in DENSE if t in step}
-        made.append((*(packets(image_serialised(size, formats[t])) for t, size in sizes.items()), *fixed))
+        names: Sequence[str] = ()
+        if "classification" in step:
+            names = bundle.tasks["classification"].classes[: named(TOP_K, step["classification"])]
+        groups = grouped(sizes | ({"classification": named_bytes(names)} if names else {}), results_room())
+        made.append(tuple(
+            packets(results_serialised(
+                names if "classification" in group else (), *(sizes[t] if t in group else 0 for t in DENSE),
+                report=group is groups[-1],
+            ))
+            for group in groups
+        ))  # fmt: skip
     return tuple(made)
-
-

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Robots, an edge and the link between them, event by event, as the nodes do it.
 
-    capture -> encode -> [up] -> frames put together, newest wins -> networks -> results, report -> [down] -> robot
+    capture -> encode -> [up] -> frames put together, newest wins -> networks -> results with report -> [down] -> robot
 
 Each direction is a Bottleneck: drop-tail queue, recorded opportunities, delay. All robots share both directions and
 each has a place of its own at the edge. A frame waits `assembly_s` for its other messages (edge_node's assembly_ms).
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from math import inf, nan
 from typing import Any
 
-from nepi_ros.bench.link.payloads import Option, Payloads
+from nepi_ros.bench.link.payloads import Option, Packets, Payloads
 from nepi_ros.link.bottleneck import Bottleneck
 from nepi_ros.link.budget import Choices, FrameReport
 from nepi_ros.link.control import Rule
@@ -81,6 +81,7 @@ class _Flight:
     last: float = 0.0
     missed: int = 0
     report: FrameReport | None = None
+    awaited: int = 0
     back: int = 0
     back_first: tuple[float, int] = (nan, 0)
 
@@ -133,8 +134,8 @@ class Replay:
                 for flight, message in self._up.receive(now):
                     self._arrive(now, flight, message)
             elif now == down:
-                for flight, message in self._down.receive(now):
-                    self._return(now, flight, message)
+                for arrival in self._down.receive(now):
+                    self._return(now, *arrival)
             else:
                 _, _, act, arguments = heapq.heappop(self._events)
                 act(now, *arguments)
@@ -172,23 +173,20 @@ class Replay:
         for place, sizes in enumerate(messages):
             self._up.send(now, sizes, (flight, place % len(choice.messages)))
 
-    def _return(self, now: float, flight: _Flight, message: int) -> None:
-        """A result (message 1, 2, ...) or the report (message 0) has arrived on the robot."""
+    def _return(self, now: float, flight: _Flight, size: int, last: bool) -> None:
+        """A message of a frame's results has arrived on the robot; the `last` of them has the report."""
         me = self._robots[flight.robot]
         outcome = me.outcomes[flight.sequence]
-        sizes = self._payloads.results[flight.sequence % len(self._payloads.results)][outcome.step]
-        size = sum(sizes[message - 1] if message else self._payloads.report)
-        if flight.back_first[1] == 0:
+        if not flight.back:
             flight.back_first = (now, size)
-        if message:
-            flight.back += 1
-            if flight.back == len(sizes):
-                outcome.latency = now - outcome.captured
-            return
-        report, (first, first_size) = flight.report, flight.back_first
-        spread = {"return_bytes": report.result_bytes - first_size, "return_spread_s": now - first}
-        whole = flight.back == len(sizes)
-        me.rule.reported(now, replace(report, **spread) if whole else report)
+        flight.back += 1
+        whole = flight.back == flight.awaited
+        if whole:
+            outcome.latency = now - outcome.captured
+        if last:
+            begun, first = flight.back_first
+            spread = {"return_bytes": flight.report.result_bytes - first, "return_spread_s": now - begun}
+            me.rule.reported(now, replace(flight.report, **spread) if whole else flight.report)
 
     # On the edge
 
@@ -225,22 +223,23 @@ class Replay:
         self._at(now + self._conditions.edge_s, self._answer, flight)
 
     def _answer(self, now: float, flight: _Flight) -> None:
-        """The networks are done with a frame: results, then the report."""
+        """The networks are done with a frame: its results go out, or a report alone when nothing could be decoded."""
         outcome = self._robots[flight.robot].outcomes[flight.sequence]
         prefix = next((n for n in range(flight.messages) if n not in flight.arrived), flight.messages)
         outcome.worth = flight.option.worth[prefix - 1] if prefix else 0
-        frame = flight.sequence % len(self._payloads.results)
-        outcome.step = self._step(frame, flight.granted)
-        wire = self._payloads.result_wire[frame][outcome.step]
+        messages: Sequence[Packets] = (self._payloads.report,)
         if prefix:
-            outcome.result_bytes = wire
-            for number, sizes in enumerate(self._payloads.results[frame][outcome.step], 1):
-                self._down.send(now, sizes, (flight, number))
+            frame = flight.sequence % len(self._payloads.results)
+            outcome.step = self._step(frame, flight.granted)
+            messages = self._payloads.results[frame][outcome.step]
+            flight.awaited = len(messages)
+            outcome.result_bytes = sum(map(sum, messages))
         flight.report = FrameReport(
             flight.sequence, flight.handover, now - flight.last, flight.bytes, outcome.worth,
-            flight.last - flight.first, flight.missed, wire if prefix else sum(self._payloads.report),
+            flight.last - flight.first, flight.missed, sum(map(sum, messages)),
         )  # fmt: skip
-        self._down.send(now, self._payloads.report, (flight, 0))
+        for number, sizes in enumerate(messages, 1):
+            self._down.send(now, sizes, (flight, sum(sizes), number == len(messages)))
         self._places[flight.robot].busy = False
         self._work(now, flight.robot)
 

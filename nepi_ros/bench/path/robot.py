@@ -64,12 +64,11 @@ def _median(values: list[float]) -> float | None:
 
 
 def _topics(tasks: tuple[str, ...]) -> list[Topic]:
-    """All that crosses the link, seen from the robot."""
-    results = [names.RADIO[task] for task in tasks]
+    """All that crosses the link, seen from the robot, and what is made of it."""
     return [
         Topic(f"{names.ROBOT}/image"),
         Topic(f"{names.ROBOT}/epitome", 1, 2),  # to the edge and the observer
-        *(Topic(f"{names.ROBOT}/{name}") for name in ("link_report", *results)),
+        *names.results_topics(tasks),
     ]
 
 
