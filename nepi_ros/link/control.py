@@ -4,11 +4,11 @@
 A rule is told what happens and when, and is asked for a budget; times are seconds on one monotonic clock of the
 robot's. All it knows are its own frames and the edge's reports of them. A budget is the least of:
 
-- chance: as many bytes as leave the frame `target_hit_rate` of the chance that its most promising prefix has, which
-  is the one of the most worth times its chance. Where that is nearly always in time, this is the hit rate; where the
-  link itself fails (outages, bursts of other traffic), no size saves the frame. Of the risk, half may be spent on the
-  way back, the rest on the way there. What is asked of the forecast is adapted to the misses that follow
-  (nepi_ros.link.conformal).
+- chance: as many bytes as will be in time with probability `target_hit_rate`. Where the link itself fails more often
+  than that (outages, bursts of other traffic), no size saves the frame: then as many as leave it the chance of its most
+  promising prefix, which is the one of the most worth times its chance, and results of a packet at most. Of the risk,
+  half may be spent on the way back, the rest on the way there. What is asked of the forecast is adapted to the misses
+  that follow (nepi_ros.link.conformal).
 - load: a share of what the link carries between two frames, so that frames do not queue behind each other when it
   slows down faster than it is measured.
 - growth: twice what has been seen to arrive. A longer prefix of the same frame is how the link is probed.
@@ -58,7 +58,9 @@ STALLED = 0.1
 SLIGHT, SLIGHT_TIME = 3.0, 0.05
 """Up to so many times the smallest frame, and so much of the time left for its further bytes, a frame is hardly dearer
 than the smallest, which is mostly headers."""
-WINDOW = 4
+PACKET = 1300
+"""Bytes on the wire that are one packet, also where tunnels take their share of the MTU."""
+WINDOW = 8
 """Frames on their way at most; more only as probes."""
 PROBE_PERIOD_S = 0.5
 LOSS = 0.01
@@ -229,8 +231,10 @@ class LinkControl:
         base = max(least, _most_promising(view, left, down_least, most, choices))
         chance = view.chance(left, base, down_least)
         granted = min(view.most_down(left, base, (1 - risk / 2) * chance), share / view.mean_down_cost)
+        if chance < 1 - risk:
+            granted = min(granted, PACKET)
         granted = min(max(granted, down_least), GROWTH * down_most)
-        up = int(max(min(view.most_up(left, min(granted, down_most), (1 - risk) * chance), most), base))
+        up = int(max(min(view.most_up(left, min(granted, down_most), min(1 - risk, chance)), most), base))
         self._asked = (self._asked[0], base)
         return Budget(up, result_bytes=max(SMALLEST, int(granted)), repeat=self._loss > LOSS)
 
