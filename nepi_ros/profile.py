@@ -2,7 +2,7 @@
 """The profile of a bundle: what each number of layers costs and what it is worth, measured on validation frames."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,18 @@ class Profile:
             if all(curve[layers - 1] >= curve[-1] - tolerance for curve in curves):
                 return layers
         raise AssertionError("the full prefix is always as good as itself")
+
+    def worthwhile(self, tasks: Sequence[str]) -> tuple[int, ...]:
+        """The prefixes with which the worst of `tasks` agrees better than with any shorter one, up to the useful ones.
+
+        A prefix that ends within a layer may be worse than one without that layer.
+        """
+        found, best = [], -1.0
+        for layers in range(1, self.useful_layers(tasks) + 1):
+            if self.accuracy_of(layers, tasks) > best:
+                found.append(layers)
+                best = self.accuracy_of(layers, tasks)
+        return tuple(found)
 
     def layers_within(self, tasks: Iterable[str], budget: float) -> int:
         """The largest prefix whose mean bytes fit `budget` bytes; 0 when not even the first layer does."""

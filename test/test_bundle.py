@@ -197,6 +197,8 @@ def test_profile_answers():
 
 
 def test_profile_refuses_what_it_has_not():
+    dips = Profile((1.0, 2.0, 3.0, 4.0), {"depth": (0.8, 0.7, 0.9, 0.95), "segmentation": (0.5, 0.6, 0.6, 0.7)})
+    assert dips.worthwhile(["depth"]) == (1, 3, 4) and dips.worthwhile(["depth", "segmentation"]) == (1, 2, 4)
     profile = Profile((100.0,), {"depth": (0.8,)})
     with pytest.raises(BundleError, match="classification"):
         profile.accuracy_of(1, ["classification"])

@@ -59,11 +59,17 @@ def test_choices_cost_what_segments_do(encoded, mtu):
     assert found.sizes == pytest.approx(costs, abs=2 * len(LAYERS)) and list(found.worth) == [0.5, 0.6, 0.7, 0.8]
 
 
+def test_a_longer_prefix_that_is_worth_less_is_not_sent(encoded):
+    assert encoded.layers == 4
+    for worth, sent in (((0.5, 0.6, 0.7, 0.8), 4), ((0.5, 0.6, 0.7, 0.6), 3), ((0.5, 0.4, 0.3, 0.5), 1)):
+        assert segments_within(encoded, 10**6, worth, "camera", 1500)[-1].stop == sent
+
+
 def check_budgets(frame: EncodedFrame, mtu: int) -> None:
     room = data_room("camera", mtu)
     costs = [wire_size(frame.segments(count, room), "camera", mtu) for count in range(1, frame.layers + 1)]
     for budget in {cost + more for cost in costs for more in (-1, 0, 5)}:
-        segments = segments_within(frame, budget, "camera", mtu)
+        segments = segments_within(frame, budget, range(frame.layers), "camera", mtu)
         assert wire_size(segments, "camera", mtu) <= budget
         got = segments[-1].stop if segments else 0
         affordable = max((count for count, cost in enumerate(costs, 1) if cost <= budget), default=0)

@@ -227,7 +227,7 @@ class EncoderNode(ManagedNode):
         with self._rule_lock:
             budget = self._rule.budget(time.monotonic(), self._age(message, arrival), least, possible)
             dead = self._rule.state(time.monotonic()).link == DEAD
-        segments = segments_within(encoded, budget.bytes, header.frame_id, mtu)
+        segments = segments_within(encoded, budget.bytes, worth, header.frame_id, mtu)
         if segments:
             grant = budget.result_bytes, giving_way(tasks)
             frame = OutgoingFrame(header, self._sequence, self._bundle.id, task_mask(tasks), *size, *grant)

@@ -46,13 +46,17 @@ def _wire_about(frame: EncodedFrame, frame_id: str, mtu: int) -> list[int]:
     return [sum(wire_bytes(envelope + size, mtu) for size in sizes) for sizes in prefixes]
 
 
-def segments_within(frame: EncodedFrame, budget: int, frame_id: str, mtu: int) -> list[Segment]:
-    """The longest prefix that costs at most `budget` bytes on the wire; empty when not even one layer does.
+def segments_within(
+    frame: EncodedFrame, budget: int, worth: Sequence[float], frame_id: str, mtu: int
+) -> list[Segment]:
+    """The prefix of most `worth` (one per layer) of those that cost at most `budget` bytes on the wire, the shortest of
+    equals; empty when not even one layer fits.
 
     The model's sizes say where to begin; what is counted is what was written.
     """
     count = bisect.bisect_right(_wire_about(frame, frame_id, mtu), budget + _INEXACT)
     while count:
+        count = int(np.argmax(worth[:count])) + 1
         segments = frame.segments(count, data_room(frame_id, mtu))
         if wire_size(segments, frame_id, mtu) <= budget:
             return segments

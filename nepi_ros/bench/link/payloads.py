@@ -58,14 +58,14 @@ def make_payloads(bundle: Bundle, measured: Measured) -> Payloads:
     """Options from what was measured. Of JPEG only qualities that are worth at least the smallest epitome."""
     tasks = tuple(bundle.tasks)
     steps = ladder(tasks)
-    useful = bundle.profile.useful_layers(tasks)
+    useful, worthwhile = bundle.profile.useful_layers(tasks), bundle.profile.worthwhile(tasks)
     curves = {task: list(bundle.profile.agreement[task][:useful]) for task in tasks}
     epitome_accuracy = _accuracies(curves, measured, steps)
     jpeg_full = _accuracies(measured.jpeg_agreement, measured, steps)
     least = next((q for q in range(1, len(jpeg_full)) if jpeg_full[q][0] >= epitome_accuracy[1][0]), 1)
     fixed = measured.qualities.index(FIXED_QUALITY)
     return Payloads(
-        tuple(_epitome_options(prefixes[:useful]) for prefixes in measured.epitomes),
+        tuple(_epitome_options([prefixes[count - 1] for count in worthwhile]) for prefixes in measured.epitomes),
         tuple(_jpeg_options(sizes, least) for sizes in measured.jpeg),
         tuple(_jpeg_options(sizes[fixed : fixed + 1], 0, fixed) for sizes in measured.jpeg),
         tuple(_result_messages(bundle, measured, frame, steps) for frame in range(len(measured.epitomes))),
@@ -90,7 +90,7 @@ def _accuracies(
 
 
 def _epitome_options(prefixes: Sequence[Sequence[Sequence[int]]]) -> tuple[Option, ...]:
-    """Every prefix, in its messages."""
+    """Prefixes, each in its messages."""
     envelope = epitome_envelope()
     return tuple(
         Option(tuple(packets(envelope + size) for _, size in messages), tuple(layers for layers, _ in messages))
