@@ -11,6 +11,8 @@ import pytest
 
 from nepi_ros.demo.domain import environment, isolated_domain
 
+# A machine that has other work would wait for the slowest of many threads at every small step.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests publish camera images and wait for what becomes of each one; with Fast DDS's own settings some would be lost.
 _CAMERA_PROFILES = Path(__file__).resolve().parent.parent / "config" / "fastdds_camera.xml"
 _DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"

@@ -26,7 +26,7 @@ from nepi_ros.training.eyes import Eyes, StrongEncoder  # noqa: E402
 from nepi_ros.training.imitation import Lesson, Lessons, difference, mixed  # noqa: E402
 from nepi_ros.training.latent import LatentLayout  # noqa: E402
 from nepi_ros.training.loop import Stage, learning_rate, mixed_precision  # noqa: E402
-from nepi_ros.training.losses import segmentation_from_labels  # noqa: E402
+from nepi_ros.training.losses import FROM_TARGETS, segmentation_from_labels  # noqa: E402
 from nepi_ros.training.main import train, train_targets  # noqa: E402
 from nepi_ros.training.networks import Decoder as CodecDecoder  # noqa: E402
 from nepi_ros.training.optimiser import Optimiser  # noqa: E402
@@ -177,6 +177,8 @@ def test_batches_depend_on_seed_and_step_alone(frames):
     same = frames.batch(StageConfig(batch=4), 7, 3, AugmentConfig(colour=0.0))
     other = frames.batch(StageConfig(batch=4), 7, 4, AugmentConfig(colour=0.0))
     assert torch.equal(one.image, same.image) and torch.equal(one.segmentation, same.segmentation)
+    torch.manual_seed(1)
+    assert torch.equal(one.image, frames.images(StageConfig(batch=4), 7, 3, AugmentConfig(colour=0.0)))
     assert not torch.equal(one.image, other.image)
 
 
@@ -207,6 +209,18 @@ def test_a_window_shows_a_part_of_the_frame_at_its_own_scale(frames):
     assert not (batch.segmentation == 255).any()  # windows stay within the frame
     labels = batch.segmentation.float().mean((1, 2))
     assert labels.max() > labels.min() + 0.2  # and lie at different places
+
+
+def test_a_rare_class_counts_more_than_its_places():
+    wanted = torch.full((1, 2, 10, 10), -8.0)
+    wanted[:, 0, 1:], wanted[:, 1, :1] = 8.0, 8.0  # a tenth of the places is of class 1
+    of_both = []
+    for row in (9, 0):
+        got = wanted.clone()
+        got[:, :, row] *= -1
+        of_both.append(FROM_TARGETS["segmentation"](got, wanted).item())
+    assert of_both[1] == pytest.approx(3 * of_both[0], rel=0.01)  # the square root of nine times as many
+    assert FROM_TARGETS["segmentation"](wanted, wanted).item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_labels_outside_the_classes_are_ignored(frames):
@@ -345,7 +359,7 @@ def test_a_light_encoder_learns_from_the_strong_one_s_example(folder, frames, pl
     teacher = Codec(trained.layout, StrongEncoder(trained.layout, eyes.channels), CodecDecoder(trained.layout))
     weights = torch.load(tmp_path / "strong.pt", weights_only=True)["average"]
     teacher.load_state_dict({k.removeprefix("module."): w for k, w in weights.items() if k.startswith("module.")})
-    with torch.no_grad():
+    with torch.no_grad(), mixed_precision(image.device):
         wanted = teacher.eval().encoder(eyes.look(image).features)
         before, after = (difference(codec.encoder(image), wanted) for codec in (untrained, trained))
     assert after < 0.5 * before
@@ -468,6 +482,8 @@ def test_eight_bit_weights_are_stored_in_eight_bits():
         ({"codec": {"stage": STAGE}}, "codec.stage: unknown; known are .*light.*strong"),
         ({"codec": {"later": {"depth": 2}}}, "codec.later.depth: 2 is not a number from 0 to 1"),
         ({"codec": {"later": {"colour": 0.5}}}, "codec.later: colour: not among the tasks"),
+        ({"codec": {"judged": {"depth": 0}}}, "codec.judged.depth: 0 is not a number from 0 to 1"),
+        ({"codec": {"judged": {"colour": 0.5}}}, "codec.judged: colour: not among the tasks"),
         ({"codec": {"kept": 99}}, "codec.kept: 99 is not a number of layers from 1 to "),
         ({"codec": {"light": {"steps": "many"}}}, "codec.light.steps: 'many' is not a whole number"),
         ({"codec": {"light": {"rate": "1e-3"}}}, "codec.light.rate: '1e-3' is not a number"),

@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch", reason="training needs torch; install the t
 
 from nepi_ros.training.eyes import Eyes, StrongEncoder  # noqa: E402
 from nepi_ros.training.latent import CELLS, LatentLayout, grid  # noqa: E402
+from nepi_ros.training.loop import mixed_precision  # noqa: E402
 from nepi_ros.training.networks import ClassificationNetwork, DepthNetwork, SegmentationNetwork  # noqa: E402
 
 SIZE = (144, 112)  # 9 x 7 squares of 16 pixels: odd on the finest grid already
@@ -47,12 +48,27 @@ def test_features_lie_on_the_two_grids_that_heads_read(targets, image):
 def test_outputs_are_those_of_the_networks_themselves(targets, image):
     seen = Eyes(targets).look(image).outputs
     for task, network in targets.items():
-        assert torch.equal(seen[task], network(image)), task
+        torch.testing.assert_close(seen[task].float(), network(image), rtol=0.05, atol=0.05)  # weights of 8 bits
+
+
+def test_a_network_judges_its_share_of_the_frames(targets, image):
+    frames = torch.cat([image, image.flip(3), 1 - image])
+    eyes = Eyes(targets, {"depth": 0.5, "classification": 0.1})
+    judged = eyes.judge(frames)
+    assert {task: len(output) for task, output in judged.outputs.items()} == {
+        "segmentation": 6, "depth": 3, "classification": 1
+    }  # fmt: skip
+    whole = Eyes(targets)
+    for first, task in ((3, "depth"), (1, "classification"), (6, "segmentation")):
+        alone = whole.distances(0.5 * frames[:first], whole.look(frames[:first]))[task]
+        for sight in (judged, eyes.look(frames)):
+            assert eyes.distances(0.5 * frames, sight)[task] == pytest.approx(alone.item(), rel=0.02)
 
 
 def test_the_strong_encoder_gives_the_maps_of_the_layout(targets, image):
     eyes = Eyes(targets)
-    maps = StrongEncoder(LAYOUT, eyes.channels)(eyes.look(image).features)
+    with mixed_precision(image.device):
+        maps = StrongEncoder(LAYOUT, eyes.channels)(eyes.look(image).features)
     assert [tuple(m.shape[1:]) for m in maps] == [(LAYOUT.channels(cell), *grid(cell, SIZE)) for cell in CELLS]
 
 

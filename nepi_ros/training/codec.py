@@ -45,6 +45,8 @@ _IMITATION, _IMITATION_END = 1.0, 0.02
 _RATE_FREE = 0.1
 # Bytes below which a size hardly matters: a message has a header too.
 _SMALL = 8.0
+# What bytes weigh in an epitome with all layers, of what they weigh in one of the first layer alone.
+_DEAR_LAST = 0.1
 
 
 class Prior(nn.Module):
@@ -133,7 +135,7 @@ def train_codec(config: TrainConfig, frames: Frames, targets: dict[str, nn.Modul
     layout = LatentLayout.of(config.codec.layers)
     if config.codec.objective == "image":
         return _train_on_images(config, frames, layout, folder)
-    eyes = Eyes(targets)
+    eyes = Eyes(targets, config.codec.judged)
     teacher = _train_strong(config, frames, eyes, layout, folder)
     return _train_light(config, frames, eyes, layout, teacher, folder)
 
@@ -161,7 +163,7 @@ def _train_strong(config: TrainConfig, frames: Frames, eyes: Eyes, layout: Laten
             decoded = teacher.decode(maps, prefixes)
         terms = eyes.distances(decoded, sight, importance(config.codec, layout, prefixes))
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), image)
-        return _with_rate(terms, teacher.sizes(maps, prefixes), control, done)
+        return _with_rate(terms, teacher, maps, prefixes, control, done)
 
     Stage("strong", folder, teacher, stage, control, layout.text, orthogonal=True).run(step)
     return teacher.requires_grad_(False)
@@ -183,7 +185,7 @@ def _train_light(
         image, prefixes = _drawn(config, frames, layout, stage, 3, number)
         model, terms = image, {}
         with mixed_precision(image.device):
-            sight = eyes.look(image)
+            sight = eyes.look(image) if teacher else eyes.judge(image)
             maps = _in_full(codec.encoder(image))
             decoded = codec.decode(maps, prefixes)
             if teacher is not None:
@@ -193,7 +195,7 @@ def _train_light(
                 terms["imitation"] = faded(done, _IMITATION, _IMITATION_END) * difference(maps, wanted)
         terms |= eyes.distances(decoded, sight, importance(config.codec, layout, prefixes))
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), model)
-        return _with_rate(terms, codec.sizes(maps, prefixes), control, done)
+        return _with_rate(terms, codec, maps, prefixes, control, done)
 
     Stage("light", folder, codec, stage, control, layout.text, orthogonal=True).run(step)
     return codec
@@ -236,7 +238,7 @@ def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, 
             maps = _in_full(codec.encoder(image))
             decoded = codec.decode(maps, prefixes)
         terms = {"image": _IMAGE_WEIGHT * F.mse_loss(decoded.float(), image)}
-        return _with_rate(terms, codec.sizes(maps, prefixes), control, number / stage.steps)
+        return _with_rate(terms, codec, maps, prefixes, control, number / stage.steps)
 
     Stage("image", folder, codec, stage, control, layout.text, orthogonal=True).run(step)
     return codec
@@ -250,7 +252,7 @@ def _drawn(
     config: TrainConfig, frames: Frames, layout: LatentLayout, stage: StageConfig, seed: int, number: int
 ) -> tuple[Tensor, Tensor]:
     """Images [N,3,H,W] of a step, and of how many layers each is decoded."""
-    image = frames.batch(stage, config.seed + seed, number, config.augment).image
+    image = frames.images(stage, config.seed + seed, number, config.augment)
     prefixes = random_prefixes(layout, config.codec.full_share, len(image)).to(image.device)
     return image.contiguous(memory_format=torch.channels_last), prefixes
 
@@ -261,16 +263,18 @@ def _in_full(maps: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _with_rate(
-    terms: dict[str, Tensor], sizes: Sizes, control: RateControl, done: float
+    terms: dict[str, Tensor], codec: Codec, maps: Sequence[Tensor], prefixes: Tensor, control: RateControl, done: float
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss with the rate term, and what to show of it.
 
     What is weighed is the logarithm of the bytes sent: ten bytes more are much for a short prefix and nothing for a
-    long one, so every layer is held to the same gain for the same factor in size.
+    long one. The more layers, the less it weighs: what the last ones have left to gain is little.
     """
-    mean_bytes, loss = sizes.full.mean(), sum(terms.values())
+    sizes, loss = codec.sizes(maps, prefixes), sum(terms.values())
+    mean_bytes = sizes.full.mean()
     if done > _RATE_FREE:
-        loss = loss + control.weight(mean_bytes.item()) * (sizes.sent + _SMALL).log().mean()
+        dear = 1 - (1 - _DEAR_LAST) * (prefixes - 1) / max(1, len(codec.layout.layers) - 1)
+        loss = loss + control.weight(mean_bytes.item()) * (dear * (sizes.sent + _SMALL).log()).mean()
     shown = {name: value.item() for name, value in terms.items()}
     return loss, {**shown, "bytes": mean_bytes.item(), "rate": math.exp(control.log_weight)}
 

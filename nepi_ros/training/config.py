@@ -116,7 +116,8 @@ class CodecConfig:
     both stages). strong: training of the strong encoder and the wide decoder, left out with 0 steps; imitation:
     of the light encoder by the strong one's example; light: of the light encoder and the slim decoder together.
     kept: how many of the layers, from the first, the bundle gets; all without it. Where later layers help training
-    and hurt the answers, they are better left out.
+    and hurt the answers, they are better left out. judged: the share of a batch's frames that a task's network judges,
+    all without it: what is easily learnt needs few.
     """
 
     layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
@@ -125,6 +126,7 @@ class CodecConfig:
     full_share: float = 0.2
     objective: str = "targets"
     kept: int | None = None
+    judged: dict[str, float] = field(default_factory=dict)
     strong: StageConfig = field(default_factory=StageConfig)
     imitation: StageConfig = field(default_factory=StageConfig)
     light: StageConfig = field(default_factory=StageConfig)
@@ -134,9 +136,10 @@ class CodecConfig:
             raise ConfigError(f"codec.objective: {self.objective!r}; choose from {', '.join(OBJECTIVES)}")
         if not self.target_bytes > 0 or not 0 <= self.full_share <= 1:
             raise ConfigError("codec: target_bytes must be more than 0, and full_share from 0 to 1")
-        for task, weight in self.later.items():
-            if not isinstance(weight, (int, float)) or not 0 <= weight <= 1:
-                raise ConfigError(f"codec.later.{task}: {weight!r} is not a number from 0 to 1")
+        for entry, shares in (("later", self.later), ("judged", self.judged)):
+            for task, share in shares.items():
+                if not isinstance(share, (int, float)) or not 0 <= share <= 1 or not (share or entry == "later"):
+                    raise ConfigError(f"codec.{entry}.{task}: {share!r} is not a number from 0 to 1")
         count = len(LatentLayout.of(self.layers).layers)
         if self.kept is not None and not (isinstance(self.kept, int) and 1 <= self.kept <= count):
             raise ConfigError(f"codec.kept: {self.kept!r} is not a number of layers from 1 to {count}")
@@ -166,7 +169,8 @@ class TrainConfig:
         unknown = set(self.tasks) - set(TASKS)
         if unknown or not self.tasks:
             raise ConfigError(f"tasks: {', '.join(sorted(unknown)) or 'none'}; choose from {', '.join(TASKS)}")
-        for entry, named in (("targets.networks", self.targets.networks), ("codec.later", self.codec.later)):
+        for entry, named in (("targets.networks", self.targets.networks), ("codec.later", self.codec.later),
+                             ("codec.judged", self.codec.judged)):  # fmt: skip
             strange = set(named) - set(self.tasks)
             if strange:
                 raise ConfigError(f"{entry}: {', '.join(sorted(strange))}: not among the tasks")

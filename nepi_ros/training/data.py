@@ -94,22 +94,42 @@ class Frames:
 
     def batch(self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig) -> Batch:
         """Random frames for a step of a stage, randomly changed: the same for the same seed and step."""
+        draw = self._draw(stage, seed, step, augment)
+        small = (draw.window[0] // LABEL_SHARE, draw.window[1] // LABEL_SHARE)
+        # The nearest camera with unchanged intrinsics that would see a zoomed frame stands closer by the zoom.
+        depth = _warp(self.depth[draw.index], draw.affine, small, "nearest") / draw.zoom[:, None, None, None]
+        # Shifted by one, so that what comes from outside the frame is ignored rather than class 0.
+        labels = _warp((self.segmentation[draw.index].float() + 1)[:, None] % 256, draw.affine, small, "nearest")[:, 0]
+        return Batch(self._images(draw), depth, (labels.long() - 1) % 256, self.place[draw.index])
+
+    def images(self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig) -> Tensor:
+        """The images of `batch` alone."""
+        return self._images(self._draw(stage, seed, step, augment))
+
+    def _draw(self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig) -> _Draw:
         # A generator on the CPU, so that a run gives the same batches on every device.
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        size, window = stage.batch, stage.window or self.size
+        size, window, device = stage.batch, stage.window or self.size, self.image.device
         index = torch.randint(len(self), (size,), generator=generator)
         affine, zoom = _random_affine(size, augment, self.size, window, generator)
         colour = _random_colour(size, augment.colour, generator)
-        device = self.image.device
-        index, affine, zoom = index.to(device), affine.to(device), zoom.to(device)
-        small = (window[0] // LABEL_SHARE, window[1] // LABEL_SHARE)
-        image = _warp(self.image[index].float() / 255.0, affine, window, "bilinear", padding="reflection")
-        # The nearest camera with unchanged intrinsics that would see a zoomed frame stands closer by the zoom.
-        depth = _warp(self.depth[index], affine, small, "nearest") / zoom[:, None, None, None]
-        # Shifted by one, so that what comes from outside the frame is ignored rather than class 0.
-        labels = _warp((self.segmentation[index].float() + 1)[:, None] % 256, affine, small, "nearest")[:, 0]
-        image = _recolour(image, *(c.to(device) for c in colour))
-        return Batch(image, depth, (labels.long() - 1) % 256, self.place[index])
+        return _Draw(window, index.to(device), affine.to(device), zoom.to(device), tuple(c.to(device) for c in colour))
+
+    def _images(self, draw: _Draw) -> Tensor:
+        image = self.image[draw.index].float() / 255.0
+        image = _warp(image, draw.affine, draw.window, "bilinear", padding="reflection")
+        return _recolour(image, *draw.colour)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """What is random about a batch: which frames, and how they are changed."""
+
+    window: tuple[int, int]
+    index: Tensor
+    affine: Tensor
+    zoom: Tensor
+    colour: tuple[Tensor, ...]
 
 
 def _place(label: np.ndarray | None, box: Letterbox, size: tuple[int, int], unknown: np.generic) -> np.ndarray:

@@ -4,6 +4,8 @@ one is."""
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nepi_ros.training.latent import LatentLayout
-from nepi_ros.training.loop import mixed_precision
+from nepi_ros.training.loop import has_bfloat16, mixed_precision
 from nepi_ros.training.losses import FROM_TARGETS
 from nepi_ros.training.networks import Heads, NormedBlock, Trunk
 
@@ -22,7 +24,8 @@ _FEATURE_WEIGHT = 0.3
 
 @dataclass(frozen=True)
 class Sight:
-    """What target networks make of images: outputs by task, and their trunks' features by task."""
+    """What target networks make of images: outputs by task, and their trunks' features by task, as `mixed_precision`
+    computes them."""
 
     outputs: dict[str, Tensor]
     trunks: dict[str, list[Tensor]]
@@ -38,11 +41,17 @@ class Sight:
 
 
 class Eyes:
-    """Frozen target networks by task. Those with a `networks.Trunk` also show its features."""
+    """Frozen target networks by task. Those with a `networks.Trunk` also show its features.
 
-    def __init__(self, targets: dict[str, nn.Module]) -> None:
-        self.targets = targets
+    shares: of a batch's frames, the share that a task's network judges; all where there is none. Networks are most of
+    a step's work, and what is easily learnt needs few of them.
+    """
+
+    def __init__(self, targets: dict[str, nn.Module], shares: Mapping[str, float] | None = None) -> None:
         self._own = [task for task, network in targets.items() if isinstance(getattr(network, "trunk", None), Trunk)]
+        self._shares = shares or {}
+        # Mixed precision would round the same frozen weights anew at every step.
+        self.targets = {task: _rounded(network) if task in self._own else network for task, network in targets.items()}
 
     @property
     def channels(self) -> tuple[int, int] | None:
@@ -54,37 +63,52 @@ class Eyes:
 
     @torch.no_grad()
     def look(self, image: Tensor) -> Sight:
-        """What the networks see in images [N,3,H,W]; no gradients."""
-        return self._see(image)
+        """What all networks see in all images [N,3,H,W]; no gradients."""
+        return self._see(dict.fromkeys(self.targets, image))
+
+    @torch.no_grad()
+    def judge(self, image: Tensor) -> Sight:
+        """What the networks see in those of the images [N,3,H,W] that they judge; no gradients."""
+        return self._see(self._judged(image))
 
     def distances(
         self, decoded: Tensor, sight: Sight, importance: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """How far each target network's output on decoded frames [N,3,H,W] is from that on the untouched ones, and how
-        far apart the features are: means over the frames, weighted by a task's `importance` [N] in each, or by 1."""
-        with mixed_precision(decoded.device):
-            got = self._see(decoded)
-        weights = {task: (importance or {}).get(task, decoded.new_ones(len(decoded))) for task in self.targets}
-        found = {
-            task: (weights[task] * FROM_TARGETS[task](got.outputs[task], sight.outputs[task])).mean()
-            for task in self.targets
-        }
-        if self._own:
-            apart = [
-                (weights[task] * _apart(got.trunks[task][k], sight.trunks[task][k])).mean()
-                for task in self._own
-                for k in (-2, -1)
+        """How far each target network's output on decoded frames [N,3,H,W] is from that on the untouched ones (from
+        `look` or `judge`), and how far apart the features are: means over the frames that it judges, weighted by a
+        task's `importance` [N] in each, or by 1."""
+        got = self._see(self._judged(decoded))
+        found, apart = {}, []
+        for task, output in got.outputs.items():
+            count = len(output)
+            weights = (importance or {}).get(task, decoded.new_ones(len(decoded)))[:count]
+            found[task] = (weights * FROM_TARGETS[task](output, sight.outputs[task][:count])).mean()
+            apart += [
+                (weights * _apart(got.trunks[task][k], sight.trunks[task][k][:count])).mean()
+                for k in ((-2, -1) if task in got.trunks else ())
             ]
+        if apart:
             found["features"] = _FEATURE_WEIGHT * sum(apart) / len(apart)
         return found
 
-    def _see(self, image: Tensor) -> Sight:
-        trunks = {task: self.targets[task].trunk(image) for task in self._own}
-        outputs = {
-            task: network.read_out(trunks[task]) if task in trunks else network(image)
-            for task, network in self.targets.items()
-        }
+    def _judged(self, image: Tensor) -> dict[str, Tensor]:
+        """For each task the images that its network judges: the first ones, since a batch's order is random."""
+        return {task: image[: math.ceil(self._shares.get(task, 1.0) * len(image))] for task in self.targets}
+
+    def _see(self, images: Mapping[str, Tensor]) -> Sight:
+        with mixed_precision(next(iter(images.values())).device):
+            trunks = {task: self.targets[task].trunk(images[task]) for task in self._own}
+            outputs = {
+                task: network.read_out(trunks[task]) if task in trunks else network(images[task])
+                for task, network in self.targets.items()
+            }
         return Sight(outputs, trunks)
+
+
+def _rounded(network: nn.Module) -> nn.Module:
+    """A network with its weights as `mixed_precision` computes with them."""
+    able = has_bfloat16(next(network.parameters()).device.type)
+    return copy.deepcopy(network).to(torch.bfloat16) if able else network
 
 
 def _apart(features: Tensor, wanted: Tensor) -> Tensor:
