@@ -6,9 +6,10 @@ robot's. All it knows are its own frames and the edge's reports of them. A budge
 
 - chance: as many bytes as will be in time with probability `target_hit_rate`. Where the link itself fails more often
   than that (outages, bursts of other traffic), no size saves the frame: then as many as leave it the chance of its most
-  promising prefix, which is the one of the most worth times its chance, and results of a packet at most. Of the risk,
-  half may be spent on the way back, the rest on the way there. What is asked of the forecast is adapted to the misses
-  that follow (nepi_ros.link.conformal).
+  promising prefix, which is the one of the most worth times its chance, and results of a packet at most, or of half a
+  packet behind another frame, whose results they then may travel with. Of the risk, half may be spent on the way back,
+  the rest on the way there. What is asked of the forecast is adapted to the misses that follow
+  (nepi_ros.link.conformal).
 - load: a share of what the link carries between two frames, so that frames do not queue behind each other when it
   slows down faster than it is measured.
 - growth: twice what has been seen to arrive. A longer prefix of the same frame is how the link is probed.
@@ -49,7 +50,7 @@ _PLAUSIBLE_S = 10.0
 _LONGEST_S = 60.0
 _BACKWARDS_S = 1e-3
 
-LOAD = 0.2
+LOAD = 0.15
 """Share of the link that frames may take for themselves."""
 GROWTH, CAUTIOUS_GROWTH = 2.0, 1.1
 """How much larger than any that arrived lately a frame may be, with and without probing."""
@@ -232,7 +233,7 @@ class LinkControl:
         chance = view.chance(left, base, down_least)
         granted = min(view.most_down(left, base, (1 - risk / 2) * chance), share / view.mean_down_cost)
         if chance < 1 - risk:
-            granted = min(granted, PACKET)
+            granted = min(granted, PACKET / 2 if len(self._flight) else PACKET)
         granted = min(max(granted, down_least), GROWTH * down_most)
         up = int(max(min(view.most_up(left, min(granted, down_most), min(1 - risk, chance)), most), base))
         self._asked = (self._asked[0], base)
