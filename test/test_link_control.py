@@ -12,7 +12,7 @@ import pytest
 
 from nepi_ros.link.bottleneck import Bottleneck
 from nepi_ros.link.budget import Choices, FrameReport
-from nepi_ros.link.control import PROBE_PERIOD_S, WINDOW, ControlSettings, LinkControl
+from nepi_ros.link.control import PACKET, PROBE_PERIOD_S, WINDOW, ControlSettings, LinkControl
 from nepi_ros.link.returns import SMALLEST
 from nepi_ros.link.synthetic import LinkModel
 from nepi_ros.link.trace import ConstantRate, Schedule
@@ -136,15 +136,22 @@ def test_settings_count_with_the_next_frame() -> None:
     assert play.run(1) == [0] and "are needed" in play.granted[-1].reason
 
 
-def test_a_size_is_chosen_for_its_worth_too() -> None:
-    """On a link that fails by itself, frames of little worth that come a little more often are no bargain."""
+def failing(*results: int) -> LinkControl:
+    """The control at 60 s on a link that fails by itself: of ten frames seven are back after 120 ms, one after 145 and
+    two too late; a byte takes 20 us. Their results are of these sizes by turns."""
     control = LinkControl(SETTINGS)
-    choices = Choices(np.array([400, 700]), np.array([0.2, 0.8]))
-    # Of ten frames seven are back after 120 ms, one after 145 and two too late; a byte takes 20 us.
     for number, away in enumerate((0.12, 0.12, 0.5, 0.12, 0.12, 0.145, 0.12, 0.5, 0.12, 0.12) * 6):
         control.budget(float(number), 0.0, 200)
         control.sent(float(number), number, wire_bytes=LEAST, first_bytes=200)
-        control.reported(number + away, FrameReport(number, float(number), EDGE, spread_s=0.004, result_bytes=RESULTS))
+        size = results[number % len(results)]
+        control.reported(number + away, FrameReport(number, float(number), EDGE, spread_s=0.004, result_bytes=size))
+    return control
+
+
+def test_a_size_is_chosen_for_its_worth_too() -> None:
+    """On a link that fails by itself, frames of little worth that come a little more often are no bargain."""
+    control = failing(RESULTS)
+    choices = Choices(np.array([400, 700]), np.array([0.2, 0.8]))
     without, known = control.budget(60.0, 0.0, 200), control.budget(60.0, 0.0, 200, choices)
     assert LEAST < without.bytes < 700 <= known.bytes
 
@@ -276,6 +283,13 @@ def test_results_are_granted_what_the_way_back_carries() -> None:
     play.run(60)
     assert play.granted[0].result_bytes == SMALLEST
     assert play.granted[-1].result_bytes >= RESULTS
+
+
+def test_on_a_failing_link_results_take_a_packet_and_half_of_one_behind_another_frame() -> None:
+    control = failing(500, 4000, 4000)
+    assert control.budget(60.0, 0.0, 200).result_bytes == PACKET
+    control.sent(60.0, 60, LEAST)
+    assert control.budget(60.05, 0.0, 200).result_bytes == PACKET // 2
 
 
 def test_a_decision_is_quick() -> None:
