@@ -30,6 +30,7 @@ from nepi_ros.nodes.topics import newest
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 20.0
+ASK_AGAIN_S = 2.0
 
 
 def wait_until(
@@ -182,25 +183,35 @@ class Client:
         pairs = {pair.key: pair.value for pair in status.values} if status else {}
         return int(float(pairs.get(key, 0)))
 
-    def call(self, service_type: type, name: str, request: Any) -> Any:
-        """Call a service and wait for its answer."""
+    def call(self, service_type: type, name: str, request: Any, ask_again_s: float = TIMEOUT_S) -> Any:
+        """Call a service and wait for its answer.
+
+        `ask_again_s`: ask again after so long, where a request may be made twice. The server of a killed process counts
+        as ready until its lease ends, and what only it is asked is lost.
+        """
         client = self._clients.get(name)
         if client is None:
             client = self._clients[name] = self.node.create_client(service_type, name)
         wait_until(client.service_is_ready, f"service {name}")
-        future = client.call_async(request)
-        wait_until(future.done, f"answer of {name}")
-        return future.result()
+        asked = []
+
+        def answer() -> Any:
+            if len(asked) <= (time.monotonic() - began) / ask_again_s:
+                asked.append(client.call_async(request))
+            return next((future for future in asked if future.done()), None)
+
+        began = time.monotonic()
+        return wait_until(answer, f"answer of {name}").result()
 
     def set_parameters(self, node: str, **values: Any) -> list[Any]:
         """Set parameters of a node; the results, one per parameter."""
         parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
         request = SetParameters.Request(parameters=parameters)
-        return self.call(SetParameters, f"{node}/set_parameters", request).results
+        return self.call(SetParameters, f"{node}/set_parameters", request, ASK_AGAIN_S).results
 
     def state_of(self, node: str) -> str:
         """Label of the node's lifecycle state."""
-        return self.call(GetState, f"{node}/get_state", GetState.Request()).current_state.label
+        return self.call(GetState, f"{node}/get_state", GetState.Request(), ASK_AGAIN_S).current_state.label
 
     def transition(self, node: str, label: str) -> bool:
         """Ask for a lifecycle transition ("configure", "activate", ...); whether it succeeded."""

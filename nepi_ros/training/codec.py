@@ -45,8 +45,6 @@ _IMITATION, _IMITATION_END = 1.0, 0.02
 _RATE_FREE = 0.1
 # Bytes below which a size hardly matters: a message has a header too.
 _SMALL = 8.0
-# What bytes weigh in an epitome with all layers, of what they weigh in one of the first layer alone.
-_DEAR_LAST = 0.1
 
 
 class Prior(nn.Module):
@@ -268,13 +266,12 @@ def _with_rate(
     """The loss with the rate term, and what to show of it.
 
     What is weighed is the logarithm of the bytes sent: ten bytes more are much for a short prefix and nothing for a
-    long one. The more layers, the less it weighs: what the last ones have left to gain is little.
+    long one.
     """
     sizes, loss = codec.sizes(maps, prefixes), sum(terms.values())
     mean_bytes = sizes.full.mean()
     if done > _RATE_FREE:
-        dear = 1 - (1 - _DEAR_LAST) * (prefixes - 1) / max(1, len(codec.layout.layers) - 1)
-        loss = loss + control.weight(mean_bytes.item()) * (dear * (sizes.sent + _SMALL).log()).mean()
+        loss = loss + control.weight(mean_bytes.item()) * (sizes.sent + _SMALL).log().mean()
     shown = {name: value.item() for name, value in terms.items()}
     return loss, {**shown, "bytes": mean_bytes.item(), "rate": math.exp(control.log_weight)}
 
