@@ -181,14 +181,15 @@ def test_a_dead_link_is_told_and_its_topics_fall_silent(robot, session):
 
 
 def test_an_edge_that_restarts(robot, session, nodes, start):
-    """The cause ends when the new one has subscribed to the epitomes."""
+    """The cause ends when the new one is active: has subscribed to the epitomes, and DDS has found it."""
     times = []
     while len(times) < 2 * REPEATS and min(times, default=math.inf) > RECOVERY_S:  # starting a process tires a machine
         robot.settle()
         nodes[EDGE].stop(signal.SIGKILL)
         wait_until(lambda: not robot.first_good(time.monotonic() - 1.0), "silence")
         nodes[EDGE] = start("edge_node", "/edge", robots=["robot"])
-        nodes[EDGE].wait_for_line("bundle tiny")
+        nodes[EDGE].wait_for_line("bundle tiny")  # it subscribes after that
+        wait_until(lambda: session[0].state_of(EDGE) == "active", "an active edge")
         times.append(robot.recovery(time.monotonic()))
     assert min(times) <= RECOVERY_S, times
 
