@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -30,7 +31,7 @@ from nepi_ros.nodes.topics import newest
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 20.0
-ASK_AGAIN_S = 2.0
+ASK_AGAIN_S = 0.2
 
 
 def wait_until(
@@ -183,7 +184,7 @@ class Client:
         pairs = {pair.key: pair.value for pair in status.values} if status else {}
         return int(float(pairs.get(key, 0)))
 
-    def call(self, service_type: type, name: str, request: Any, ask_again_s: float = TIMEOUT_S) -> Any:
+    def call(self, service_type: type, name: str, request: Any, ask_again_s: float = math.inf) -> Any:
         """Call a service and wait for its answer.
 
         `ask_again_s`: ask again after so long, where a request may be made twice. The server of a killed process counts
