@@ -44,22 +44,25 @@ def test_streams_are_shortest_and_survive_whatever_zeros_follow(count, used, see
         assert np.array_equal(SymbolDecoder(stream + bytes(zeros)).decode(weights(rows), which), symbols)
 
 
+BYTES = weights(np.full((1, 256), TOTAL // 256))
+
+
 def test_bytes_take_eight_bits():
-    coder, values = SymbolEncoder(), np.arange(256, dtype=np.int32)[::-1].copy()
-    coder.encode_bytes(values)
+    coder, values, same = SymbolEncoder(), np.arange(256, dtype=np.int32)[::-1].copy(), np.zeros(256, np.intp)
+    coder.encode(values, BYTES, same)
     assert 255 <= len(coder.stream()) <= 257
-    assert np.array_equal(SymbolDecoder(coder.stream()).decode_bytes(256), values)
+    assert np.array_equal(SymbolDecoder(coder.stream()).decode(BYTES, same), values)
 
 
 def test_the_last_of_all_intervals_ends_without_overflow():
-    coder = SymbolEncoder()
-    coder.encode_bytes(np.full(9, 255, np.int32))
-    assert SymbolDecoder(coder.stream()).decode_bytes(9).tolist() == [255] * 9
+    coder, same = SymbolEncoder(), np.zeros(9, np.intp)
+    coder.encode(np.full(9, 255, np.int32), BYTES, same)
+    assert SymbolDecoder(coder.stream()).decode(BYTES, same).tolist() == [255] * 9
 
 
 def test_damage_that_constriction_notices_is_a_codec_error():
     decoder = SymbolDecoder(b"\xff" * 8)
     with pytest.raises(CodecError, match="damaged"):
         for _ in range(1000):
-            decoder.decode_bytes(3)
+            decoder.decode(BYTES, np.zeros(3, np.intp))
             decoder.decode(weights(np.array([[TOTAL // 3, TOTAL - TOTAL // 3]])), np.zeros(50, np.intp))

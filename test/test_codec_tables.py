@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nepi_ros.codec import EntropyTables, LayerShape, fit_tables
+from nepi_ros.codec import EntropyTables, LayeredCoder, LayerShape, fit_tables
+from nepi_ros.codec.fitting import MOST_SYMBOLS
 from nepi_ros.codec.tables import TOTAL
 from nepi_ros.errors import CodecError
 
@@ -54,6 +55,9 @@ def put(index, value):
         ("frequencies", lambda a: a + np.uint16(1)),
         ("frequencies", lambda a: a[:, :-1]),
         ("frequencies", lambda a: a.astype(np.float32)),
+        ("escapes", put((0, 0), 0)),
+        ("escapes", lambda a: a[:, :-1]),
+        ("escapes", lambda a: a + np.uint16(1)),
     ],
 )
 def test_tables_a_coder_cannot_rely_on_are_refused(name, change):
@@ -85,16 +89,29 @@ def test_files_of_another_kind_are_refused(tmp_path):
 @pytest.mark.parametrize("entry", ["format", "sizes"])
 def test_an_array_missing_or_of_another_format_is_named(entry):
     buffer = io.BytesIO()
-    arrays = {"format": np.int32(1), **vars(TABLES)}
-    arrays[entry] = np.int32(2)
+    arrays = {"format": np.int32(2), **vars(TABLES)}
+    arrays[entry] = np.int32(3)
     np.savez(buffer, **arrays)
     with pytest.raises(CodecError, match=entry):
         EntropyTables.from_npz(buffer.getvalue())
 
 
+def test_tables_without_escapes_take_all_values_for_equally_likely():
+    buffer = io.BytesIO()
+    np.savez(buffer, **{"format": np.int32(1), **{k: v for k, v in vars(TABLES).items() if k != "escapes"}})
+    assert (EntropyTables.from_npz(buffer.getvalue()).escapes == 256).all()
+
+
+def test_an_array_that_is_missing_is_named():
+    buffer = io.BytesIO()
+    np.savez(buffer, **{"format": np.int32(2), **{k: v for k, v in vars(TABLES).items() if k != "escapes"}})
+    with pytest.raises(CodecError, match="has no escapes"):
+        EntropyTables.from_npz(buffer.getvalue())
+
+
 def test_pickles_are_not_loaded():
     buffer = io.BytesIO()
-    np.savez(buffer, **{"format": np.int32(1), **vars(TABLES), "sizes": np.array([print], object)})
+    np.savez(buffer, **{"format": np.int32(2), **vars(TABLES), "sizes": np.array([print], object)})
     with pytest.raises(CodecError, match="pickle"):
         EntropyTables.from_npz(buffer.getvalue())
 
@@ -115,6 +132,18 @@ def test_fitted_frequencies_favour_what_is_frequent():
     assert (tables.frequencies.sum(axis=2, dtype=int) == TOTAL).all()
     used = tables.frequencies[0, 1:6, :2].astype(int)  # diagonal neighbours tell the rows apart
     assert used[0, 0] > 0.7 * TOTAL and used.max(axis=1).min() > 0.5 * TOTAL
+
+
+def test_rare_values_are_escaped_and_cost_what_they_are_worth():
+    random, shape = np.random.default_rng(0), LayerShape(1, 16, 16)
+    latents = np.rint(random.laplace(0, 6, (40, shape.size))).clip(-127, 127).astype(np.int8)
+    tables = fit_tables(latents, (shape,))
+    assert tables.sizes[0] == MOST_SYMBOLS
+    coder = LayeredCoder(tables, (shape,))
+    spent = np.mean([len(coder.code(latent).segment(0, 1).stream) for latent in latents])
+    share = np.bincount(latents.ravel().astype(int) + 128) / latents.size
+    entropy = -(share[share > 0] * np.log2(share[share > 0])).sum() * shape.size / 8
+    assert spent < 1.03 * entropy + 1
 
 
 def test_fitting_refuses_latents_that_do_not_fit():

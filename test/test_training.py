@@ -32,7 +32,8 @@ from nepi_ros.training.networks import Decoder as CodecDecoder  # noqa: E402
 from nepi_ros.training.optimiser import Optimiser  # noqa: E402
 from nepi_ros.training.targets import build_target, fuse_batch_norm, load_network, round_weights  # noqa: E402
 
-LAYERS = "3/whole, 1/64, 2/32, 2 x 2/16"
+LEARNT = "3/whole, 1/64, 2/32, 2 x 2/16"
+LAYERS = f"{LEARNT}, 3/mean, 2/detail"
 STAGE = {"steps": 4, "batch": 2, "rate": 0.001}
 CONFIG = {
     "name": "tiny", "train": "frames", "val": "frames", "notice": "made by a test",
@@ -45,7 +46,7 @@ CONFIG = {
     "targets": {"width": 0.5, "joint": STAGE, "tune": STAGE},
     "codec": {
         "layers": LAYERS, "target_bytes": 60,
-        "strong": STAGE, "imitation": STAGE, "light": STAGE,
+        "strong": STAGE, "imitation": STAGE, "light": STAGE, "detail": STAGE,
     },
 }  # fmt: skip
 
@@ -87,7 +88,7 @@ def bundle(folder, tmp_path_factory) -> Bundle:
 
 def test_a_run_makes_a_bundle_that_encodes_and_decodes(bundle, folder):
     groups = [(layer.channels, layer.height, layer.width) for layer in bundle.layers if layer.part == 0]
-    assert groups == [(3, 1, 1), (1, 1, 2), (2, 2, 3), (2, 4, 6), (2, 4, 6)]
+    assert groups == [(3, 1, 1), (1, 1, 2), (2, 2, 3), (2, 4, 6), (2, 4, 6), (3, 4, 6), (2, 8, 12)]
     assert len(bundle.layers) > len(groups)
     assert bundle.profile.frames == 6
     assert list(bundle.profile.bytes) == sorted(bundle.profile.bytes)
@@ -352,8 +353,8 @@ def test_the_codec_learns_what_the_target_network_needs(folder, frames, places, 
 
 def test_a_light_encoder_learns_from_the_strong_one_s_example(folder, frames, places, tmp_path):
     long, none = {"steps": 60, "batch": 6, "rate": 0.003}, {"steps": 0}
-    config = codec_of(folder, "pupil", strong=STAGE, imitation=long, light=none)
-    trained, untrained = train_codec(config, frames, places, tmp_path), light_codec(LatentLayout.of(LAYERS)).eval()
+    config = codec_of(folder, "pupil", layers=LEARNT, strong=STAGE, imitation=long, light=none)
+    trained, untrained = train_codec(config, frames, places, tmp_path), light_codec(LatentLayout.of(LEARNT)).eval()
     image = frames.image.float() / 255.0
     eyes = Eyes(places)
     teacher = Codec(trained.layout, StrongEncoder(trained.layout, eyes.channels), CodecDecoder(trained.layout))
@@ -407,6 +408,14 @@ def test_a_light_codec_begins_alike_after_a_stop(folder, frames, places, tmp_pat
     again = train_codec(config, frames, places, tmp_path)
     for name, weight in again.state_dict().items():
         assert torch.equal(weight, whole.state_dict()[name]), name
+
+
+def test_the_picture_s_layers_go_on_from_what_was_learnt_without_them(folder, frames, places, tmp_path):
+    config = codec_of(folder, "pictured", detail=STAGE | {"steps": 0})
+    codec, light = train_codec(config, frames, places, tmp_path), torch.load(tmp_path / "light.pt", weights_only=True)
+    learnt = {name.removeprefix("module."): weight for name, weight in light["average"].items() if name != "n_averaged"}
+    assert set(learnt) < set(codec.state_dict())
+    assert all(torch.equal(weight, codec.state_dict()[name]) for name, weight in learnt.items())
 
 
 def test_a_checkpoint_of_other_layers_is_refused(folder, frames, places, tmp_path):

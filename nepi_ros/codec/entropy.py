@@ -11,15 +11,16 @@ import numpy as np
 from nepi_ros.codec.arrangement import Arrangement, LayerShape, Run
 from nepi_ros.codec.contexts import ContextModel
 from nepi_ros.codec.rangecoder import SymbolDecoder, SymbolEncoder, weights
-from nepi_ros.codec.tables import TOTAL, EntropyTables
+from nepi_ros.codec.tables import TOTAL, VALUES, EntropyTables
 from nepi_ros.errors import CodecError
 
 __all__ = ["CodedLatent", "EntropyTables", "LayeredCoder", "Segment"]
 
 MAX_VALUES = 1 << 20  # values in one latent
+_LOWEST = -128
 _ESCAPE = 1000  # stands for the escape symbol among decoded values; beyond any int8
 _UNUSED = 2000  # a symbol that the channel's alphabet does not have
-_SYMBOL_BITS = 16 + 8  # the rarest symbol, escaped
+_SYMBOL_BITS = 16 + 16  # the rarest symbol, an escape, and the rarest value after it
 
 
 class Segment(NamedTuple):
@@ -56,7 +57,8 @@ class LayeredCoder:
         self._models = [_RunModel(run, tables) for run in self._arrangement.runs]
         self._symbol_of, self._value_of = _alphabets(tables)
         self._escape_symbol = tables.sizes.take(self._arrangement.channel)
-        self._bits = _bits(tables)
+        self._escapes = weights(tables.escapes)
+        self._bits, self._escape_bits = _bits(tables.frequencies), _bits(tables.escapes)
 
     def code(self, latent: np.ndarray) -> "CodedLatent":
         """A latent, ready to be written in segments."""
@@ -64,7 +66,7 @@ class LayeredCoder:
             raise ValueError(f"latent is {latent.dtype} {latent.shape}, not int8 {(self.size,)}")
         everything = slice(0, self.size)
         known = self._arrangement.whole(latent)
-        symbols = self._symbol_of.take(known[everything] + 128 + 256 * self._arrangement.channel)
+        symbols = self._symbol_of.take(self._numbered(known, everything))
         escaped = symbols == self._escape_symbol
         return CodedLatent(self, known[everything], self._contexts.rows(known, everything), symbols, escaped)
 
@@ -96,14 +98,17 @@ class LayeredCoder:
         for model in self._models:
             for step in model.run.steps(first, first + count):
                 coder.encode(coded.symbols[step], model.weights, coded.rows[step] - model.first_row)
-                if coded.escaped[step].any():
-                    values = coded.values[step][coded.escaped[step]]
-                    coder.encode_bytes(values.astype(np.int32) + 128)
+                escaped = coded.escaped[step]
+                if escaped.any():
+                    values = coded.values[step][escaped].astype(np.int32) - _LOWEST
+                    coder.encode(values, self._escapes, self._arrangement.channel[step][escaped])
         return coder.stream()
 
     def bits(self, coded: "CodedLatent") -> np.ndarray:
         """What the model says each layer takes, in bits, float64 [L]: the bound that `write` comes close to."""
-        bits = self._bits.take(coded.rows * self.tables.frequencies.shape[2] + coded.symbols) + 8 * coded.escaped
+        bits = self._bits.take(coded.rows * self.tables.frequencies.shape[2] + coded.symbols)
+        escaped = np.flatnonzero(coded.escaped)
+        bits[escaped] += self._escape_bits.take(self._numbered(coded.values, slice(None))[escaped])
         return np.bincount(self._arrangement.layer, bits, minlength=self.layers)
 
     def _decode_segment(self, segment: Segment, known: np.ndarray) -> None:
@@ -123,8 +128,12 @@ class LayeredCoder:
             if values.max() == _UNUSED:
                 raise CodecError("a stream has a symbol that the bundle's alphabet does not; it is damaged")
             escaped = values == _ESCAPE
-            values[escaped] = decoder.decode_bytes(int(escaped.sum())) - 128
+            values[escaped] = decoder.decode(self._escapes, self._arrangement.channel[step][escaped]) + _LOWEST
         return values
+
+    def _numbered(self, values: np.ndarray, part: slice) -> np.ndarray:
+        """The number among all values of all channels of each of `values` [T], of a part of them."""
+        return values[part] - _LOWEST + VALUES * self._arrangement.channel[part]
 
     def _check(self, segment: Segment, done: int) -> None:
         """Refuse what cannot be before any work is done on it."""
@@ -177,18 +186,18 @@ class _RunModel:
         self.first_row = first * tables.frequencies.shape[1]
 
 
-def _bits(tables: EntropyTables) -> np.ndarray:
+def _bits(frequencies: np.ndarray) -> np.ndarray:
     """Bits of every symbol in every row, float32, flat; unused symbols count as never coded."""
-    return -np.log2(np.maximum(tables.frequencies, 1).ravel() / np.float32(TOTAL))
+    return -np.log2(np.maximum(frequencies, 1).ravel() / np.float32(TOTAL))
 
 
 def _alphabets(tables: EntropyTables) -> tuple[np.ndarray, np.ndarray]:
-    """Symbol by value + 128, int32 [C, 256], and value by symbol, int16 [C, S + 1]."""
+    """Symbol by value - _LOWEST, int32 [C, 256], and value by symbol, int16 [C, S + 1]."""
     channels, size = tables.symbols.shape
-    symbol_of = np.repeat(tables.sizes.astype(np.int32)[:, None], 256, axis=1)
+    symbol_of = np.repeat(tables.sizes.astype(np.int32)[:, None], VALUES, axis=1)
     value_of = np.full((channels, size + 1), _UNUSED, np.int16)
     for c, count in enumerate(tables.sizes):
-        symbol_of[c, tables.symbols[c, :count] + 128] = np.arange(count)
+        symbol_of[c, tables.symbols[c, :count] - _LOWEST] = np.arange(count)
         value_of[c, :count] = tables.symbols[c, :count]
         value_of[c, count] = _ESCAPE
     return symbol_of, value_of

@@ -7,12 +7,15 @@ import numpy as np
 
 from nepi_ros.codec.arrangement import NO_NEIGHBOURS, Arrangement, LayerShape
 from nepi_ros.codec.contexts import ContextModel
-from nepi_ros.codec.tables import TOTAL, EntropyTables
+from nepi_ros.codec.tables import TOTAL, VALUES, EntropyTables
 
 REFERENCE_LEVELS = 5
 NEIGHBOUR_LEVELS = 9
+MOST_SYMBOLS = 12
+"""Values of an alphabet: the time to code a symbol grows with it, and rarer values hardly cost more escaped."""
 _SMOOTHING = 0.4  # counts added to each symbol of a channel's marginal
 _BACKOFF = 30.0  # counts by which the coarser estimate enters a finer one
+_SELDOM = 1 / 16  # counts added to each value of a channel's escaped ones
 _SAMPLE = 200_000  # places used to choose references and thresholds
 
 
@@ -41,6 +44,7 @@ def fit_tables(
         reference_thresholds=reference_thresholds,
         neighbour_thresholds=_neighbour_thresholds(known, arrangement, neighbour_levels),
         frequencies=_uniform(sizes, reference_levels * (2 * neighbour_levels + 1), symbols.shape[1] + 1),
+        escapes=_escapes(known, arrangement, symbols, sizes),
     )
     counts = _count(known, draft, arrangement)
     return EntropyTables(**{**vars(draft), "frequencies": _frequencies(counts, sizes, reference_levels)})
@@ -52,7 +56,7 @@ def _channels(arrangement: Arrangement) -> list[np.ndarray]:
 
 
 def _alphabets(known: np.ndarray, arrangement: Arrangement) -> tuple[np.ndarray, np.ndarray]:
-    """Each channel's values, most frequent first [C, S], and how many [C].
+    """Each channel's most frequent values, the first of all first [C, S], and how many [C].
 
     Gaps between seen values are filled: a value between two seen ones is not worth an escape.
     """
@@ -61,11 +65,23 @@ def _alphabets(known: np.ndarray, arrangement: Arrangement) -> tuple[np.ndarray,
         channel = known[:, where]
         low = int(channel.min())
         counts = np.bincount((channel - low).ravel())
-        alphabets.append(np.argsort(-counts, kind="stable") + low)
+        alphabets.append((np.argsort(-counts, kind="stable") + low)[:MOST_SYMBOLS])
     symbols = np.zeros((len(alphabets), max(map(len, alphabets))), np.int16)
     for row, alphabet in zip(symbols, alphabets, strict=True):
         row[: len(alphabet)] = alphabet
     return symbols, np.array([len(alphabet) for alphabet in alphabets], np.int16)
+
+
+def _escapes(
+    known: np.ndarray, arrangement: Arrangement, symbols: np.ndarray, sizes: np.ndarray
+) -> np.ndarray:
+    """Integer frequencies [C, 256] of the values that each channel's alphabet lacks."""
+    counts = np.full((len(sizes), VALUES), _SELDOM)
+    for c, where in enumerate(_channels(arrangement)):
+        seen = np.bincount(known[:, where].ravel() + 128, minlength=VALUES)
+        seen[symbols[c, : sizes[c]] + 128] = 0
+        counts[c] += seen
+    return _quantise(counts)
 
 
 def _quantiles(values: np.ndarray, levels: int) -> np.ndarray:
@@ -132,7 +148,7 @@ def _uniform(sizes: np.ndarray, contexts: int, width: int) -> np.ndarray:
 def _count(known: np.ndarray, tables: EntropyTables, arrangement: Arrangement) -> np.ndarray:
     """How often each symbol was met in each context, float64 [C, contexts, S + 1]."""
     model, width = ContextModel(tables, arrangement), tables.frequencies.shape[2]
-    symbol_of = np.zeros((tables.channels, 256), np.intp)
+    symbol_of = np.repeat(tables.sizes.astype(np.intp)[:, None], VALUES, axis=1)
     for c, count in enumerate(tables.sizes):
         symbol_of[c, tables.symbols[c, :count] + 128] = np.arange(count)
     counts = np.zeros(tables.frequencies.size)

@@ -19,7 +19,6 @@ from nepi_ros.errors import CodecError
 _PRECISION = 1 << 24  # fixed-point one of constriction's default coders
 _SCALE = _PRECISION // TOTAL
 _FAMILY = constriction.stream.model.Categorical(perfect=False)
-_BYTE = constriction.stream.model.Uniform(256)
 _CHUNK = 1 << 21  # floats gathered at once: 8 MiB
 
 
@@ -48,10 +47,6 @@ class SymbolEncoder:
         for part in _parts(len(symbols), rows):
             self._coder.encode(symbols[part], _FAMILY, rows.take(which[part], axis=0))
 
-    def encode_bytes(self, values: np.ndarray) -> None:
-        """Append int32 values 0 to 255, eight bits each."""
-        self._coder.encode(values, _BYTE)
-
     def stream(self) -> bytes:
         """The shortest bytes that decode to what was encoded, whatever number of zero bytes follows.
 
@@ -77,15 +72,11 @@ class SymbolDecoder:
 
     def decode(self, rows: np.ndarray, which: np.ndarray) -> np.ndarray:
         """The next len(which) symbols, int32. Raises CodecError when no symbols lead to such a stream."""
-        return _join([self._decode(_FAMILY, rows.take(which[part], axis=0)) for part in _parts(len(which), rows)])
+        return _join([self._decode(rows.take(which[part], axis=0)) for part in _parts(len(which), rows)])
 
-    def decode_bytes(self, count: int) -> np.ndarray:
-        """The next `count` values 0 to 255, int32."""
-        return self._decode(_BYTE, count)
-
-    def _decode(self, *arguments: object) -> np.ndarray:
+    def _decode(self, rows: np.ndarray) -> np.ndarray:
         try:
-            return self._coder.decode(*arguments)
+            return self._coder.decode(_FAMILY, rows)
         except (AssertionError, ValueError) as error:  # how constriction reports invalid data
             raise CodecError("a layer's stream is damaged: no symbols lead to it") from error
 

@@ -16,8 +16,11 @@ import numpy as np
 
 from nepi_ros.errors import CodecError
 
-FORMAT = 1
+FORMAT = 2
+_WITHOUT_ESCAPES = 1  # the format in which all escaped values were equally likely
 TOTAL = 1 << 16  # every row of frequencies sums to this
+VALUES = 256
+"""Values that an int8 may have, -128 to 127."""
 MAX_CHANNELS = 1024
 MAX_LAYERS = 255
 _MAX_FILE = 16 << 20
@@ -30,8 +33,9 @@ _UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryErro
 class EntropyTables:
     """The model of C channels in consecutive groups: layers, or layers that are the stages of one.
 
-    A channel's alphabet is its values seen in training, most frequent first, then an escape symbol. The row of
-    frequencies for a symbol is chosen by two integer contexts:
+    A channel's alphabet is its values seen most in training, most frequent first, then an escape symbol, after which
+    the value is coded by itself: short alphabets are fast. The row of frequencies for a symbol is chosen by two integer
+    contexts:
 
     - what is known of the place from earlier groups: the value there of the plane `reference[c]`, compared with
       `reference_thresholds[c]`. Planes 0 to C-1 are the channels; plane C+k is the activity before group k, the
@@ -50,6 +54,7 @@ class EntropyTables:
     reference_thresholds: np.ndarray  # int16 [C, A-1], ascending; level = number of thresholds <= value
     neighbour_thresholds: np.ndarray  # int16 [C, B-1], likewise
     frequencies: np.ndarray  # uint16 [C, A * (2 B + 1), S + 1]; symbols past the escape have 0
+    escapes: np.ndarray  # uint16 [C, 256], how often each value, from -128 on, is the one escaped
 
     def __post_init__(self) -> None:
         _check(self)
@@ -99,9 +104,16 @@ def _read(data: bytes) -> dict[str, np.ndarray]:
         if size > 2 * _MAX_FILE + _MAX_ENTRIES:
             raise ValueError(f"unpacks to {size} bytes")
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        if int(archive["format"]) != FORMAT:
-            raise ValueError(f"format {int(archive['format'])}, not {FORMAT}")
-        return {field.name: archive[field.name] for field in fields(EntropyTables)}
+        found = int(archive["format"])
+        if found not in (FORMAT, _WITHOUT_ESCAPES):
+            raise ValueError(f"format {found}, not {FORMAT}")
+        arrays = {field.name: archive[field.name] for field in fields(EntropyTables) if field.name in archive}
+    if found == _WITHOUT_ESCAPES:
+        arrays["escapes"] = np.full((arrays["sizes"].size, VALUES), TOTAL // VALUES, np.uint16)
+    missing = [field.name for field in fields(EntropyTables) if field.name not in arrays]
+    if missing:
+        raise ValueError(f"has no {', '.join(missing)}")
+    return arrays
 
 
 def _arrays(tables: EntropyTables) -> dict[str, np.ndarray]:
@@ -111,6 +123,7 @@ def _arrays(tables: EntropyTables) -> dict[str, np.ndarray]:
 _TYPES = {
     "layers": (np.int32, 1), "sizes": (np.int16, 1), "symbols": (np.int16, 2), "reference": (np.int16, 1),
     "reference_thresholds": (np.int16, 2), "neighbour_thresholds": (np.int16, 2), "frequencies": (np.uint16, 3),
+    "escapes": (np.uint16, 2),
 }  # fmt: skip
 
 
@@ -131,6 +144,7 @@ def _check(tables: EntropyTables) -> None:
         _demand(len(getattr(tables, name)) == channels, f"{name} is not for {channels} channels")
     _demand(bool(((tables.sizes > 0) & (tables.sizes <= values)).all()), "an alphabet is empty or too long")
     _demand(bool((np.abs(tables.symbols.astype(np.int32)) <= 128).all()), "symbols out of range")
+    _demand(tables.escapes.shape == (channels, VALUES) and bool((tables.escapes > 0).all()), "an escape is impossible")
     _check_rows(tables)
     _check_references(tables)
 
@@ -138,10 +152,8 @@ def _check(tables: EntropyTables) -> None:
 def _check_rows(tables: EntropyTables) -> None:
     used = np.arange(tables.frequencies.shape[2]) <= tables.sizes[:, None]  # the escape included
     _demand(bool(((tables.frequencies > 0) == used[:, None]).all()), "a frequency is zero, or set for no symbol")
-    _demand(
-        bool((tables.frequencies.sum(axis=2, dtype=np.int64) == TOTAL).all()),
-        f"a row does not sum to {TOTAL}",
-    )
+    for rows in (tables.frequencies, tables.escapes):
+        _demand(bool((rows.sum(axis=-1, dtype=np.int64) == TOTAL).all()), f"a row does not sum to {TOTAL}")
     for values, size in zip(tables.symbols, tables.sizes, strict=True):
         alphabet = values[:size]
         _demand(len(np.unique(alphabet)) == size and alphabet.max() <= 127, "an alphabet repeats or exceeds int8")

@@ -114,10 +114,12 @@ class CodecConfig:
     layers, the rest with a random prefix. objective: what must survive, the target networks' outputs (`targets`) or
     the `image` itself (mean squared error: a task-blind autoencoder, to compare with, which trains for the steps of
     both stages). strong: training of the strong encoder and the wide decoder, left out with 0 steps; imitation:
-    of the light encoder by the strong one's example; light: of the light encoder and the slim decoder together.
+    of the light encoder by the strong one's example; light: of the light encoder and the slim decoder together; detail:
+    of both with the layers of the picture itself, where `layers` has such.
     kept: how many of the layers, from the first, the bundle gets; all without it. Where later layers help training
     and hurt the answers, they are better left out. judged: the share of a batch's frames that a task's network judges,
-    all without it: what is easily learnt needs few.
+    all without it: what is easily learnt needs few. augment: changes to the frames that the codec is trained on, where
+    they are not those for the target networks: objects should be as large as in the frames to come.
     """
 
     layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
@@ -127,9 +129,11 @@ class CodecConfig:
     objective: str = "targets"
     kept: int | None = None
     judged: dict[str, float] = field(default_factory=dict)
+    augment: AugmentConfig | None = None
     strong: StageConfig = field(default_factory=StageConfig)
     imitation: StageConfig = field(default_factory=StageConfig)
     light: StageConfig = field(default_factory=StageConfig)
+    detail: StageConfig = field(default_factory=StageConfig)
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -189,7 +193,8 @@ class TrainConfig:
 
 _NESTED = {"input": InputConfig, "augment": AugmentConfig, "targets": TargetsConfig, "codec": CodecConfig,
            "scenes": ScenesConfig,
-           **dict.fromkeys(("joint", "tune", "robust", "strong", "imitation", "light"), StageConfig)}  # fmt: skip
+           **dict.fromkeys(("joint", "tune", "robust", "strong", "imitation", "light", "detail"),
+                           StageConfig)}  # fmt: skip
 
 
 def _build(kind: type[T], content: Any, where: str) -> T:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nepi_ros.training.latent import CELLS, WHOLE, LatentLayout
+from nepi_ros.training.latent import CELLS, COLOURS, DETAIL, WHOLE, LatentLayout
+from nepi_ros.training.picture import Analysis, Blend, Synthesis
 
 
 def conv_bn(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -204,22 +205,30 @@ class Heads(nn.Module):
 
 
 class Encoder(nn.Module):
-    """image [N,3,H,W] in 0..1 -> maps as of Heads."""
+    """image [N,3,H,W] in 0..1 -> maps, one for each of the layout's cells: as of Heads, then as of Analysis."""
 
     def __init__(self, layout: LatentLayout) -> None:
         super().__init__()
         self.trunk = LightTrunk()
         self.heads = Heads(layout, self.trunk.channels)
+        self.picture = Analysis(layout, self.trunk.channels[0]) if layout.pictured else None
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        return self.heads(self.trunk(image))
+        return self.read(image * self.trunk.SCALE + self.trunk.SHIFT, image)
+
+    def read(self, scaled: Tensor, image: Tensor) -> list[Tensor]:
+        """The maps of an image, and that image scaled already as the trunk wants it."""
+        features = self.trunk.features(scaled)
+        maps = self.heads(features)
+        return maps if self.picture is None else [*maps, *self.picture(image, features[0])]
 
 
 class Decoder(nn.Module):
-    """maps as of Heads (missing layers 0) -> image [N,3,H,W] in about 0..1, for the target networks' eyes.
+    """maps as of Encoder (missing layers 0) -> image [N,3,H,W] in about 0..1, for the target networks' eyes.
 
     From the coarsest grid to the finest: each takes over what the coarser ones say and adds what its own map says. A
     coarse square's features unfold into those of the four within it, so coarse layers can tell of fine detail too.
+    Where there is detail of the picture itself, the image is painted less and put together from that instead.
     """
 
     START = (4, 5)  # grid, then stretched to the coarsest map's, on which the whole frame's values are laid out
@@ -242,8 +251,19 @@ class Decoder(nn.Module):
             nn.Conv2d(b, 4 * c, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True),
             nn.Conv2d(c, 48, 3, 1, 1), nn.PixelShuffle(4),
         )  # fmt: skip
+        self.picture = Synthesis(layout) if layout.pictured else None
+        if self.picture is not None:
+            self.mean = nn.Conv2d(COLOURS, steps[0], 3, 1, 1)
+            self.detail = nn.Conv2d(layout.channels(DETAIL), b, 3, 1, 1)
+            self.blend = Blend(b)
+            with torch.no_grad():
+                # What was learnt without the picture is left as it is at first.
+                for weight in (self.mean.weight, self.mean.bias, self.detail.bias):
+                    weight.zero_()
+                self.detail.weight.mul_(0.1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        maps, picture = maps[: len(CELLS)], maps[len(CELLS) :]
         *grids, whole = (m if m.shape[1] else m.new_zeros(m.shape[0], 1, *m.shape[2:]) for m in maps)
         x = self.whole(whole[:, :, 0, 0]).reshape(-1, self.inputs[-1].out_channels, *self.START)
         x = F.interpolate(x, size=grids[-1].shape[2:], mode="bilinear", align_corners=False)
@@ -251,5 +271,14 @@ class Decoder(nn.Module):
             if level < len(self.passes):
                 height, width = grids[level].shape[2:]
                 x = self.passes[level](x)[:, :, :height, :width]  # a coarse map may reach beyond the frame
-            x = self.blocks[level](F.relu(x + self.inputs[level](grids[level])))
-        return self.image(x) + 0.5
+            x = x + self.inputs[level](grids[level])
+            if level == 0 and picture:
+                x = x + self.mean(picture[0])
+            x = self.blocks[level](F.relu(x))
+        return self._put_together(x, *picture) if picture else self.image(x) + 0.5
+
+    def _put_together(self, x: Tensor, mean: Tensor, detail: Tensor) -> Tensor:
+        """The image painted from features of the finest grid, and from the picture itself."""
+        x = self.image[2:4](self.image[:2](x) + self.detail(detail))
+        share = self.blend(x, detail)
+        return share * self.picture(mean, detail) + (1 - share) * (self.image[4:](x) + 0.5)
