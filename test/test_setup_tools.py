@@ -7,6 +7,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from types import ModuleType
 
@@ -125,3 +126,16 @@ def test_bench_measures_the_bundles_that_have_frames(tmp_path: Path) -> None:
     later = (tmp_path / "out/codec/results.json").stat().st_mtime + 10
     os.utime(tmp_path / "models/kitchen/bundle.json", (later, later))
     assert "bench codec" in bench(tmp_path, 'echo "$@"').stdout
+
+
+def test_bench_takes_points_that_come_with_the_reports_unless_there_are_some(tmp_path: Path) -> None:
+    for folder in ("models/kitchen", "data/kitchen/val", "reports/points", "points/plain"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "models/kitchen/bundle.json").touch()
+    (tmp_path / "points/plain/jpeg.json").write_text("kept")
+    with tarfile.open(tmp_path / "reports/points/kitchen.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "points", "points")
+    found = tmp_path / "out/kitchen/points/plain/jpeg.json"
+    assert bench(tmp_path, "exit 0").returncode == 0 and found.read_text() == "kept"
+    found.write_text("measured here")
+    assert bench(tmp_path, "exit 0").returncode == 0 and found.read_text() == "measured here"

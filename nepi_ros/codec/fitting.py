@@ -11,7 +11,7 @@ from nepi_ros.codec.tables import TOTAL, VALUES, EntropyTables
 
 REFERENCE_LEVELS = 5
 NEIGHBOUR_LEVELS = 9
-MOST_SYMBOLS = 12
+MOST_SYMBOLS = 24
 """Values of an alphabet: the time to code a symbol grows with it, and rarer values hardly cost more escaped."""
 _SMOOTHING = 0.4  # counts added to each symbol of a channel's marginal
 _BACKOFF = 30.0  # counts by which the coarser estimate enters a finer one

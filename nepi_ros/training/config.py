@@ -144,7 +144,10 @@ class CodecConfig:
             for task, share in shares.items():
                 if not isinstance(share, (int, float)) or not 0 <= share <= 1 or not (share or entry == "later"):
                     raise ConfigError(f"codec.{entry}.{task}: {share!r} is not a number from 0 to 1")
-        count = len(LatentLayout.of(self.layers).layers)
+        layout = LatentLayout.of(self.layers)
+        if not layout.learnt.layers:
+            raise ConfigError("codec.layers: there are none but those of the picture itself; put others before them")
+        count = len(layout.layers)
         if self.kept is not None and not (isinstance(self.kept, int) and 1 <= self.kept <= count):
             raise ConfigError(f"codec.kept: {self.kept!r} is not a number of layers from 1 to {count}")
 
