@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,8 @@ def test_parameter_page_is_what_the_nodes_declare(capsys: pytest.CaptureFixture)
 
 def test_a_reader_that_has_seen_enough_is_no_error(bundle: Path) -> None:
     code = f"import sys; from nepi_ros.cli import main; sys.exit(main(['inspect', {str(bundle)!r}]))"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdout.close()
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
     assert process.stderr.read() == "" and process.wait() == 141
