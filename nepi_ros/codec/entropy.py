@@ -55,7 +55,7 @@ class LayeredCoder:
         self._sizes = np.bincount(self._arrangement.layer, minlength=self.layers)
         self._contexts = ContextModel(tables, self._arrangement)
         self._models = [_RunModel(run, tables) for run in self._arrangement.runs]
-        self._symbol_of, self._value_of = _alphabets(tables)
+        self._symbol_of, self._value_of = tables.symbol_of(), _values(tables)
         self._escape_symbol = tables.sizes.take(self._arrangement.channel)
         self._escapes = weights(tables.escapes)
         self._bits, self._escape_bits = _bits(tables.frequencies), _bits(tables.escapes)
@@ -191,13 +191,11 @@ def _bits(frequencies: np.ndarray) -> np.ndarray:
     return -np.log2(np.maximum(frequencies, 1).ravel() / np.float32(TOTAL))
 
 
-def _alphabets(tables: EntropyTables) -> tuple[np.ndarray, np.ndarray]:
-    """Symbol by value - _LOWEST, int32 [C, 256], and value by symbol, int16 [C, S + 1]."""
+def _values(tables: EntropyTables) -> np.ndarray:
+    """Value by symbol, int16 [C, S + 1]."""
     channels, size = tables.symbols.shape
-    symbol_of = np.repeat(tables.sizes.astype(np.int32)[:, None], VALUES, axis=1)
     value_of = np.full((channels, size + 1), _UNUSED, np.int16)
     for c, count in enumerate(tables.sizes):
-        symbol_of[c, tables.symbols[c, :count] - _LOWEST] = np.arange(count)
         value_of[c, :count] = tables.symbols[c, :count]
         value_of[c, count] = _ESCAPE
-    return symbol_of, value_of
+    return value_of

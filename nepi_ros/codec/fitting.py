@@ -148,10 +148,7 @@ def _uniform(sizes: np.ndarray, contexts: int, width: int) -> np.ndarray:
 def _count(known: np.ndarray, tables: EntropyTables, arrangement: Arrangement) -> np.ndarray:
     """How often each symbol was met in each context, float64 [C, contexts, S + 1]."""
     model, width = ContextModel(tables, arrangement), tables.frequencies.shape[2]
-    symbol_of = np.repeat(tables.sizes.astype(np.intp)[:, None], VALUES, axis=1)
-    for c, count in enumerate(tables.sizes):
-        symbol_of[c, tables.symbols[c, :count] + 128] = np.arange(count)
-    counts = np.zeros(tables.frequencies.size)
+    symbol_of, counts = tables.symbol_of(), np.zeros(tables.frequencies.size)
     everything = slice(0, arrangement.size)
     for frame in known:
         symbols = symbol_of[arrangement.channel, frame[everything] + 128]

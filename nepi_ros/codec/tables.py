@@ -75,6 +75,13 @@ class EntropyTables:
     def reference_levels(self) -> int:
         return self.reference_thresholds.shape[1] + 1
 
+    def symbol_of(self) -> np.ndarray:
+        """The symbol, int32 [C, 256], of each value from -128 on; the escape symbol for those an alphabet lacks."""
+        found = np.repeat(self.sizes.astype(np.int32)[:, None], VALUES, axis=1)
+        for row, values, size in zip(found, self.symbols, self.sizes, strict=True):
+            row[values[:size] + 128] = np.arange(size)
+        return found
+
     def to_npz(self) -> bytes:
         """The tables as the bytes of an .npz file; equal tables give equal bytes."""
         buffer = io.BytesIO()
