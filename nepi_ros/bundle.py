@@ -234,8 +234,12 @@ def _take_place(draft: Path, path: Path) -> None:
         draft.rename(path)
         return
     former = Path(tempfile.mkdtemp(prefix=f".{path.name}.former.", dir=path.parent))
+    kept = former / path.name
+    path.rename(kept)
     try:
-        path.rename(former / path.name)
         draft.rename(path)
+    except OSError:
+        kept.rename(path)
+        raise
     finally:
         shutil.rmtree(former, ignore_errors=True)

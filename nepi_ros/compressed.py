@@ -22,18 +22,20 @@ _WEBP = struct.Struct("<4s4x8s4xBI")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
-def decode(data: bytes | memoryview | np.ndarray, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
+def decode(
+    data: bytes | memoryview | np.ndarray, flags: int = cv2.IMREAD_UNCHANGED, most: int = MAX_PIXELS
+) -> np.ndarray:
     """Pixels of a JPEG, PNG or lossless WebP file as cv2.imdecode gives them: [H, W] or [H, W, C], colours as BGR.
 
     An orientation stored in the file is ignored: the pixels stay where the camera has them.
 
     Raises:
-        ImageError: the data is no such file, is damaged, or claims more than MAX_PIXELS.
+        ImageError: the data is no such file, is damaged, or claims more than `most` pixels.
     """
     raw = np.frombuffer(data, np.uint8)
     width, height = image_size(raw)
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= MAX_PIXELS):
-        raise ImageError(f"compressed image claims {width} x {height} pixels, at most {MAX_PIXELS} are taken")
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= most):
+        raise ImageError(f"compressed image claims {width} x {height} pixels, at most {most} are taken")
     try:
         image = cv2.imdecode(raw, flags | cv2.IMREAD_IGNORE_ORIENTATION if flags >= 0 else flags)
     except cv2.error as error:

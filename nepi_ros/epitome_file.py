@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import ForeignBundleError, Segment
+from nepi_ros.compressed import MAX_SIDE
 from nepi_ros.errors import CodecError
 
 SUFFIX = ".epitome"
@@ -57,10 +58,11 @@ class EpitomeFile:
             raise CodecError(f"{path}: cannot be read ({error.strerror})") from error
         try:
             head = json.loads(line[:_MAX_LINE])
-            sides = int(head["width"]), int(head["height"])
-            sound = head["nepi_epitome"] == _FORMAT and head["crc32"] == zlib.crc32(stream) and min(sides) > 0
-            epitome = cls(int(head["bundle"], 16), *sides, int(head["layers"]), stream)
-        except (ValueError, KeyError, TypeError) as error:
+            counts = width, height, layers = int(head["width"]), int(head["height"]), int(head["layers"])
+            sound = head["nepi_epitome"] == _FORMAT and head["crc32"] == zlib.crc32(stream)
+            sound = sound and min(counts) > 0 and max(width, height) <= MAX_SIDE
+            epitome = cls(int(head["bundle"], 16), width, height, layers, stream)
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise CodecError(f"{path}: {_NOT_ONE}") from error
         if not sound:
             raise CodecError(f"{path}: {_NOT_ONE}")

@@ -22,16 +22,17 @@ _DESCRIPTIONS = {
     "robots": "Namespaces of the robots to serve, as in '[robot_1, robot_2]'; empty takes them from params_file.",
     "source": "What the camera plays: a folder of images, a video file or patrol; empty takes it from params_file.",
     "log_level": "Least severity of what the nodes log.",
-    "use_sim_time": "Take the time from /clock.",
-    "autostart": "Configure and activate the nodes at start; with false a lifecycle manager does it.",
+    "use_sim_time": "Take the time from /clock; empty takes it from params_file.",
+    "autostart": "Configure and activate the nodes at start; false leaves it to a lifecycle manager, empty takes "
+    "it from params_file.",
 }
 _CHOICES = {
     "image_transport": ["", "raw", "compressed"],
     "log_level": ["debug", "info", "warn", "error", "fatal"],
-    "use_sim_time": ["true", "false"],
-    "autostart": ["true", "false"],
+    "use_sim_time": ["", "true", "false"],
+    "autostart": ["", "true", "false"],
 }
-_COMMON = {"bundle": "", "log_level": "info", "use_sim_time": "false", "autostart": "true"}
+_COMMON = {"bundle": "", "log_level": "info", "use_sim_time": "", "autostart": ""}
 
 
 def arguments(**defaults: str) -> list[DeclareLaunchArgument]:
@@ -60,7 +61,7 @@ def _node(context: LaunchContext, executable: str, namespace: str | None) -> lis
             executable=executable,
             name=executable,
             namespace=given["namespace"] if namespace is None else namespace,
-            parameters=[given["params_file"], _overrides(given)],
+            parameters=[given["params_file"], *filter(None, [_overrides(given)])],
             remappings=_remappings(given["image"]),
             ros_arguments=["--log-level", given["log_level"]],
             output="screen",
@@ -70,7 +71,9 @@ def _node(context: LaunchContext, executable: str, namespace: str | None) -> lis
 
 def _overrides(given: Mapping[str, str]) -> dict[str, Any]:
     """Parameters that an argument sets. The others are left to params_file."""
-    overrides: dict[str, Any] = {name: given[name] == "true" for name in ("autostart", "use_sim_time")}
+    overrides: dict[str, Any] = {
+        name: given[name] == "true" for name in ("autostart", "use_sim_time") if given[name]
+    }
     overrides |= {name: given[name] for name in ("bundle", "image_transport", "source") if given[name]}
     if given["robots"]:
         robots = yaml.safe_load(given["robots"])

@@ -17,6 +17,8 @@ from nepi_ros.compressed import decode
 from nepi_ros.errors import ImageError
 
 DEPTH_LEVELS = 255
+MAX_PIXELS = 1 << 24
+"""Of a result: more than any edge is asked to send, and few enough that a damaged one does not stop the robot."""
 _FORMULA = struct.Struct("<ff")
 _LOSSLESS = (cv2.IMWRITE_WEBP_QUALITY, 101)
 
@@ -34,7 +36,7 @@ def pack_labels(labels: np.ndarray) -> bytes:
 
 def unpack_labels(packed: bytes | memoryview | np.ndarray) -> np.ndarray:
     """Class ids uint8 [h, w] of what pack_labels made. Raises ImageError for anything else."""
-    return decode(packed, cv2.IMREAD_GRAYSCALE)
+    return decode(packed, cv2.IMREAD_GRAYSCALE, MAX_PIXELS)
 
 
 def pack_depth(depth: np.ndarray, min_m: float, max_m: float, levels: int = DEPTH_LEVELS) -> bytes:
@@ -70,7 +72,7 @@ def unpack_depth(packed: bytes | memoryview | np.ndarray) -> np.ndarray:
     a, b = _FORMULA.unpack_from(packed)
     if not (math.isfinite(a) and math.isfinite(b) and a > 0):
         raise ImageError(f"depth map with formula {a} / (value - {b}) is none")
-    values = decode(packed[_FORMULA.size :], cv2.IMREAD_GRAYSCALE)
+    values = decode(packed[_FORMULA.size :], cv2.IMREAD_GRAYSCALE, MAX_PIXELS)
     with np.errstate(divide="ignore"):
         depth = np.float32(a) / (values.astype(np.float32) - np.float32(b))
     return np.where((values == 0) | (depth < 0) | ~np.isfinite(depth), np.float32(np.nan), depth)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import errno
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from tiny_bundle import make_tiny_bundle
@@ -162,6 +164,21 @@ def test_a_failed_write_leaves_everything_as_it_was(folder, original):
         write_bundle(
             folder, {**original.metadata, "layers": [14]}, {name: folder / name for name in original.metadata["files"]}
         )
+    assert Bundle.load(folder).id == original.id
+    assert os.listdir(folder.parent) == [folder.name]
+
+
+def test_a_bundle_that_cannot_take_its_place_leaves_the_former_one(folder, original, monkeypatch):
+    files, rename = {name: folder / name for name in original.metadata["files"]}, Path.rename
+
+    def full(self: Path, target: Path) -> Path:
+        if Path(target) == folder and self.name.startswith(f".{folder.name}.") and "former" not in str(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_bundle(folder, {**original.metadata, "name": "renamed"}, files)
     assert Bundle.load(folder).id == original.id
     assert os.listdir(folder.parent) == [folder.name]
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -119,7 +120,18 @@ def test_layers_out_of_range_are_refused(bundle: Path, picture: Path, capsys: py
     assert "has 1 to" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-3], lambda data: b"\x89PNG" + data, lambda data: b""])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-3],
+        lambda data: b"\x89PNG" + data,
+        lambda data: b"",
+        lambda data: b"[" * 1020 + b"\n" + data,
+        lambda data: re.sub(rb'"width": \d+', b'"width": Infinity', data, count=1),
+        lambda data: re.sub(rb'"width": \d+', b'"width": 1e300', data, count=1),
+        lambda data: re.sub(rb'"layers": \d+', b'"layers": -3', data, count=1),
+    ],
+)
 def test_damaged_epitome_is_refused(damage, bundle: Path, epitome: Path, capsys: pytest.CaptureFixture) -> None:
     epitome.write_bytes(damage(epitome.read_bytes()))
     assert cli.main(["decode", str(epitome), "--bundle", str(bundle)]) == 2

@@ -24,6 +24,7 @@ from nepi_ros.link.wire import single_packet, wire_bytes
 from nepi_ros.msg import Classification, Epitome, LinkReport, Results
 from nepi_ros.nodes.edge_node import EdgeNode
 from nepi_ros.nodes.inference import Inference, Job
+from nepi_ros.nodes.lifecycle import RETRY_S
 from nepi_ros.nodes.topics import newest
 from nepi_ros.result_code import unpack_depth, unpack_labels
 
@@ -374,6 +375,8 @@ def test_robots_come_and_go_at_run_time(robot, client, bundle, edge):
     wait_until(lambda: not client.node.count_subscribers("/fleet/r3/epitome"), "the edge leaves r3 alone")
     refused = client.set_parameters("/fleet/edge_node", robots=["r1", "no such/name!"])[0]
     assert not refused.successful and "robots" in refused.reason
+    refused = client.set_parameters("/fleet/edge_node", robots=["r2", "a" * 240])[0]
+    assert not refused.successful and "has 240 characters; at most 128" in refused.reason
     assert robot.exchange().layers == len(LAYERS)
 
 
@@ -415,6 +418,14 @@ def test_starts_by_itself_as_soon_as_its_bundle_is_there(session, client, bundle
     shutil.copytree(bundle.path, Path(place))
     wait_until(lambda: client.state_of("/alone/edge_node") == "active", "the node comes up")
     assert waiting.stop() == 0
+
+
+def test_a_node_that_waits_for_its_bundle_can_be_shut_down(session, client, tmp_path):
+    waiting = session[1]("edge_node", {"bundle": str(tmp_path / "never")}, namespace="/given_up")
+    waiting.wait_for_line(r"\[ERROR\].*cannot configure: .*/never: no bundle of that path or name")
+    assert client.transition("/given_up/edge_node", "shutdown")
+    time.sleep(2 * RETRY_S)
+    assert client.state_of("/given_up/edge_node") == "finalized" and waiting.stop() == 0
 
 
 def test_wrong_parameters_end_the_node_with_one_line(session):

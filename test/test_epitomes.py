@@ -65,6 +65,17 @@ def test_a_longer_prefix_that_is_worth_less_is_not_sent(encoded):
         assert segments_within(encoded, 10**6, worth, "camera", 1500)[-1].stop == sent
 
 
+def test_a_first_layer_that_is_smaller_than_the_model_has_it_is_sent():
+    latents = np.zeros((8, 40), np.int8)
+    latents[0] = 1  # so that a zero costs something, but less than what a stream may leave out at its end
+    coder = LayeredCoder(fit_tables(latents, [LayerShape(40, 1, 1)]), [LayerShape(40, 1, 1)])
+    frame = EncodedFrame(coder.code(latents[1]), 1)
+    written = wire_size(frame.segments(1, 1000), "", 1500)
+    assert written < choices(frame, (0.5,), "", 1500).sizes[0]
+    assert segments_within(frame, written, (0.5,), "", 1500)
+    assert not segments_within(frame, written - 1, (0.5,), "", 1500)
+
+
 def check_budgets(frame: EncodedFrame, mtu: int) -> None:
     room = data_room("camera", mtu)
     costs = [wire_size(frame.segments(count, room), "camera", mtu) for count in range(1, frame.layers + 1)]

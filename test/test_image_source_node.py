@@ -132,6 +132,14 @@ def test_an_end_after_so_many_frames(source, folder: Path) -> None:
     assert len(images) == 7 and process.matching("finished: 7 frames")
 
 
+def test_an_end_that_is_set_at_run_time(session, source, folder: Path) -> None:
+    process, images, _ = source(source=str(folder), rate_hz=50.0, loop=True)
+    wait_until(lambda: len(images) > 5, "images")
+    assert session[0].set_parameters(NODE, frames=40)[0].successful
+    wait_until(lambda: ended(process), "the node ends by itself")
+    assert len(images) == 40 and process.matching("finished: 40 frames")
+
+
 def test_images_larger_than_the_default_shared_memory_all_arrive(source, tmp_path: Path) -> None:
     for number in range(2):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((480, 640, 3), number, np.uint8))

@@ -3,7 +3,9 @@
 
 import math
 
-from nepi_ros.nodes.latency import LatencyWindow
+from builtin_interfaces.msg import Time
+
+from nepi_ros.nodes.latency import LatencyWindow, nanoseconds
 
 MS = 1_000_000
 START = 1_000_000 * MS
@@ -51,6 +53,31 @@ def test_stamps_of_another_clock_are_not_averaged():
 def test_the_window_slides_and_forgets_the_future():
     window = LatencyWindow(window_s=1.0)
     window.arrived(START, SEGMENTATION, START + 50 * MS)
-    assert window.summary(START + 1001 * MS, 0.1).frames == 0
+    assert window.summary(START + 1101 * MS, 0.1).frames == 0
     window.arrived(START + 2000 * MS, SEGMENTATION, START + 2050 * MS)
     assert window.summary(START, 0.1).frames == 0  # the clock jumped back
+
+
+def test_frames_are_kept_until_they_are_decided():
+    window = LatencyWindow(window_s=10.0)
+    for index in range(10):
+        stamp = START + index * 1000 * MS
+        window.sent(stamp, SEGMENTATION, stamp)
+    window.arrived(START + 9000 * MS, SEGMENTATION, START + 9050 * MS)
+    assert window.summary(START + 15_000 * MS, deadline_s=20.0).hit_rate == 1.0
+    summary = window.summary(START + 29_500 * MS, deadline_s=20.0)
+    assert summary.frames == 10 and summary.hit_rate == 0.1
+
+
+def test_what_is_too_old_to_be_timed_is_ancient_where_stamps_are_of_this_clock():
+    window = LatencyWindow(plausible_s=60.0)
+    assert not window.is_ancient(START - 61_000 * MS, START)
+    window.sent(START, SEGMENTATION, START)
+    assert window.is_ancient(START - 61_000 * MS, START) and not window.is_ancient(START - 59_000 * MS, START)
+    assert not window.is_ancient(START + 1000 * MS, START)
+    window.sent(0, SEGMENTATION, START)
+    assert not window.is_ancient(START - 61_000 * MS, START)
+
+
+def test_a_stamp_before_the_epoch_is_read_for_what_it_says():
+    assert nanoseconds(Time(sec=-1, nanosec=5)) == -999_999_995

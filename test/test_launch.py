@@ -81,12 +81,14 @@ def test_files_start_their_nodes() -> None:
 
 
 def test_empty_arguments_leave_the_parameter_file_alone() -> None:
-    assert parameters_of(nodes_of("robot")["encoder_node"]) == {"autostart": True, "use_sim_time": False}
+    (file,) = nodes_of("robot")["encoder_node"]._Node__expanded_parameter_arguments
+    assert Path(file[0]).name == "robot.yaml"
 
 
 def test_arguments_reach_the_nodes() -> None:
     node = nodes_of("robot", namespace="robot_1", bundle="kitchen", autostart="false")["encoder_node"]
-    assert parameters_of(node) == {"autostart": False, "use_sim_time": False, "bundle": "kitchen"}
+    assert parameters_of(node) == {"autostart": False, "bundle": "kitchen"}
+    assert parameters_of(nodes_of("robot", use_sim_time="true")["encoder_node"]) == {"use_sim_time": True}
     assert node.expanded_node_namespace == "/robot_1"
     edge = nodes_of("edge", robots="[robot_1, robot_2]")["edge_node"]
     assert list(parameters_of(edge)["robots"]) == ["robot_1", "robot_2"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nepi_ros.link.bottleneck import Bottleneck
-from nepi_ros.link.budget import Choices, FrameReport
+from nepi_ros.link.budget import ALIVE, DEAD, Choices, FrameReport
 from nepi_ros.link.control import PACKET, PROBE_PERIOD_S, WINDOW, ControlSettings, LinkControl
 from nepi_ros.link.returns import SMALLEST
 from nepi_ros.link.synthetic import LinkModel
@@ -264,6 +264,38 @@ def test_reports_that_cannot_be_are_ignored() -> None:
         assert not control.reported(1.05, report)
     assert control.reported(1.05, FrameReport(7, 1.0, EDGE))
     assert not control.reported(1.06, FrameReport(7, 1.0, EDGE))
+
+
+def test_messages_of_which_one_alone_arrived_do_not_make_bytes_cheap() -> None:
+    """Of a frame of two messages the second was lost, or came after the edge had begun."""
+    control = failing(RESULTS)
+    before = control.budget(60.0, 0.0, 200).bytes
+    for number in range(60, 80):
+        control.sent(float(number), number, wire_bytes=LEAST, first_bytes=200)
+        control.reported(number + 0.12, FrameReport(number, float(number), EDGE, spread_s=0.0, result_bytes=RESULTS))
+        control.budget(number + 0.5, 0.0, 200)
+    assert control.budget(80.0, 0.0, 200).bytes <= 1.5 * before
+
+
+def test_a_frame_without_its_first_message_is_lost_and_no_hit() -> None:
+    control = failing(RESULTS)
+    control.budget(60.0, 0.0, 200)
+    before = control.state(60.0)
+    for number in range(60, 80):
+        control.sent(float(number), number, wire_bytes=LEAST, first_bytes=200)
+        control.reported(number + 0.12, FrameReport(number, float(number), EDGE, layers=0, result_bytes=RESULTS))
+        control.budget(number + 0.5, 0.0, 200)
+    after = control.state(80.0)
+    assert after.loss > before.loss + 0.3 and after.hit_rate < before.hit_rate - 0.3
+    assert control.budget(80.0, 0.0, 200).repeat
+
+
+def test_frames_from_before_a_pause_are_not_waited_for() -> None:
+    control = failing(RESULTS)
+    control.sent(60.0, 60, LEAST)
+    assert control.state(90.0).link == DEAD
+    control.resume()
+    assert control.state(90.0).link == ALIVE and control.state(90.0).in_flight == 0
 
 
 def test_first_messages_are_repeated_once_loss_is_seen() -> None:

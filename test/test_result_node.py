@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time as TimeMessage
 from rclpy.serialization import serialize_message
 from rclpy.time import Time
 from ros_process import Client, NodeProcess, ros_session, wait_until
@@ -193,11 +194,30 @@ def test_latency_and_hit_rate(edge, client):
 
 def test_stamps_of_another_clock_are_counted_not_averaged(edge, client, node):
     before, frames = client.count_of(NODE, "foreign_clock"), len(edge.latencies)
+    edge.epitome.publish(Epitome(header=edge.header(1e6), task_mask=1))
+    time.sleep(0.2)  # it is on a topic of its own
     for age_s in (1e6, -30.0):
         assert edge.exchange(age_s=age_s)  # nobody can say that it is late
     client.wait_for_diagnostic(NODE, lambda v: int(v.get("foreign_clock", 0)) == before + 2, "foreign clocks")
     assert len(edge.latencies) == frames
     assert len(node.matching(r"/r1/segmentation: stamp is .* set use_sim_time alike")) == 1
+
+
+def test_results_from_long_ago_are_late_where_frames_are_stamped_by_this_clock(edge, client):
+    edge.epitome.publish(Epitome(header=edge.header(), task_mask=1))
+    time.sleep(0.2)
+    old = edge.header(3600.0)
+    edge.send(old)
+    assert edge.exchange() and old not in [image.header for image in edge.images["segmentation"]]
+    client.set_parameters(NODE, late_results="publish")
+    assert edge.exchange(3600.0, late=True)
+
+
+def test_a_stamp_before_the_epoch_ends_nothing(edge, node):
+    header = Header(stamp=TimeMessage(sec=-1, nanosec=0), frame_id="camera")
+    edge.epitome.publish(Epitome(header=header, task_mask=1))
+    edge.send(header)
+    assert edge.exchange() and node.alive
 
 
 def test_damaged_results_are_refused_and_the_next_good_one_works(edge, client, node):

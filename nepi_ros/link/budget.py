@@ -21,7 +21,8 @@ was answered yet, and none is overdue."""
 
 @dataclass(frozen=True)
 class FrameReport:
-    """What the edge reports of a frame (LinkReport), in seconds and bytes. `handover_s` is the robot's own time.
+    """What the edge reports of a frame (LinkReport), in seconds and bytes. `handover_s` is the robot's own time; of
+    `layers` only matters whether there were any.
 
     result_bytes: what results and report cost on the wire. return_bytes, return_spread_s: how much of that came after
     the first result, and over what time; measured on the robot, 0 when it was not.
@@ -31,7 +32,7 @@ class FrameReport:
     handover_s: float
     processing_s: float
     bytes: int = 0
-    layers: int = 0
+    layers: int = 1
     spread_s: float = 0.0
     missed: int = 0
     result_bytes: int = 0

@@ -87,9 +87,9 @@ class Rule(Protocol):
 class ControlSettings:
     """What the user decides. All may change between any two frames.
 
-    deadline_s: from the image's stamp to its results. target_hit_rate: see above. min_bytes: frames below are of no
-    use. max_bytes: no frame spends more. capacity_override_kbps: above 0, what the link carries towards the edge is
-    not measured. probe: whether frames may grow fast beyond what has been seen to arrive.
+    deadline_s: from the image's stamp to its results. target_hit_rate: see above. min_bytes: a frame may spend as much
+    whatever the link is found to carry. max_bytes: no frame spends more. capacity_override_kbps: above 0, what the link
+    carries towards the edge is not measured. probe: whether frames may grow fast beyond what has been seen to arrive.
     """
 
     deadline_s: float = 0.15
@@ -129,6 +129,10 @@ class LinkControl:
         self._settings = settings
         self._risk.promise(1 - settings.target_hit_rate)
 
+    def resume(self) -> None:
+        """Frames are sent again after a pause: reports of those from before it are not waited for."""
+        self._flight.clear()
+
     def encoded(self, seconds: float) -> None:
         """An image took so long from its arrival to the hand-over of its epitome."""
         self._encode.add(max(0.0, seconds))
@@ -136,7 +140,7 @@ class LinkControl:
     def sent(self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0) -> None:
         """A frame was handed over at `now`, which is what its messages say as hand-over time.
 
-        `first_bytes`: what its first message costs on the wire (0: it is the only one).
+        `first_bytes`: what its first message costs on the wire, all copies of it (0: it is the only one).
         """
         due, least = self._asked
         self._flight.add(Sent(sequence, now, wire_bytes, first_bytes or wire_bytes, due, least))
@@ -159,7 +163,7 @@ class LinkControl:
         self._last_report = now
         self._edge.add(report.processing_s)
         self._round_trip.add(away - report.processing_s)
-        self._count(now, sent, len(lost), report.result_bytes)
+        self._count(now, sent, len(lost), report)
         costs = _up_cost(sent, report, away), _down_cost(report, away)
         self._forecast.add(Sample(now, away, sent.wire_bytes, costs[0], report.result_bytes, costs[1]))
         return True
@@ -256,19 +260,20 @@ class LinkControl:
             return f"the image is too old for the deadline of {self._settings.deadline_s * 1000:g} ms"
         return f"{left * 1000:.0f} ms remain, link and edge take {self._forecast.shortest_s * 1000:.0f} ms at least"
 
-    def _count(self, now: float, sent: Sent, lost: int, down_bytes: int) -> None:
+    def _count(self, now: float, sent: Sent, lost: int, report: FrameReport) -> None:
         """Hits, losses, and whether the promise is kept.
 
         Frames that could not have been smaller say nothing about sizes, unless a larger one was in front of them. Of
-        lost frames those count as lost by the link whose successor was quick; others were overtaken at the edge.
+        lost frames those count as lost by the link whose successor was quick; others were overtaken at the edge. A
+        frame without its first message is lost too: it has no results.
         """
-        late = now > sent.due
-        for missed in (*(True,) * min(lost, WINDOW), late):
+        late, empty = now > sent.due, report.layers == 0
+        for missed in (*(True,) * min(lost, WINDOW), late or empty):
             self._hits += _GAIN * ((not missed) - self._hits)
         quick = now - sent.at < 2 * self._forecast.shortest_s
-        for gone in (*(1.0,) * (min(lost, WINDOW) if quick else 0), 0.0):
+        for gone in (*(1.0,) * (min(lost, WINDOW) if quick else 0), float(empty)):
             self._loss += _GAIN * (gone - self._loss)
-        larger = sent.wire_bytes > sent.least or down_bytes > self._forecast.down_range[0]
+        larger = sent.wire_bytes > sent.least or report.result_bytes > self._forecast.down_range[0]
         if larger or self._larger_at > sent.at:
             self._risk.add(missed=late)
         if larger:
@@ -302,8 +307,8 @@ def _most_promising(view: View, within_s: float, down: float, most: float, choic
 def _up_cost(sent: Sent, report: FrameReport, away: float) -> float:
     """Seconds per byte from how far apart a frame's messages arrived; NaN when that says nothing."""
     rest = sent.wire_bytes - sent.first_bytes
-    # The edge's clock may have jumped between two messages.
-    possible = 0.0 <= report.spread_s <= away - report.processing_s
+    # None but the first may have arrived, or the edge's clock have jumped between two.
+    possible = 0.0 < report.spread_s <= away - report.processing_s
     return report.spread_s / rest if rest > 0 and possible else math.nan
 
 

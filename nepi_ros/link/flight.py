@@ -66,5 +66,5 @@ class Flight:
         return sum(sent.wire_bytes for sent in self._frames.values())
 
     def clear(self) -> None:
-        """Forget them: the clock has jumped."""
+        """Forget them."""
         self._frames.clear()

@@ -30,6 +30,8 @@ from nepi_ros.nodes.parameters import Parameter
 from nepi_ros.nodes.results import ResultMessages, ResultSizes
 from nepi_ros.nodes.robot_port import FrameHeader, RobotPort, part_of
 
+_LONGEST_NAME = 128  # of the 248 that DDS has for a topic; the node's own namespace and names come to it
+
 
 def check_robots(robots: Sequence[str]) -> None:
     """Raise ConfigError unless these are distinct namespaces."""
@@ -38,6 +40,8 @@ def check_robots(robots: Sequence[str]) -> None:
             validate_namespace("/" + robot.lstrip("/"))
         except InvalidNamespaceException as error:
             raise ConfigError(f"{robot!r} is no namespace of a robot ({error})") from error
+        if len(robot) > _LONGEST_NAME:
+            raise ConfigError(f"{robot[:20]}... has {len(robot)} characters; at most {_LONGEST_NAME} are possible")
     if len({robot.strip("/") for robot in robots}) < len(robots):
         raise ConfigError(f"names a robot twice: {', '.join(robots)}")
 

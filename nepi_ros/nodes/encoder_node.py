@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from nepi_ros.bundle import Bundle, resolve_bundle
@@ -29,6 +28,7 @@ from nepi_ros.nodes.encoder_state import EncoderState, LastFrame
 from nepi_ros.nodes.epitomes import OutgoingFrame, choices, data_room, segments_within, wire_size
 from nepi_ros.nodes.fallback import Fallback
 from nepi_ros.nodes.frame_encoder import FrameEncoder
+from nepi_ros.nodes.latency import nanoseconds
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
 from nepi_ros.nodes.mailbox import Worker
 from nepi_ros.nodes.parameters import Parameter
@@ -44,7 +44,7 @@ PARAMETERS = (
         choices=("raw", "compressed"), at_configure=True,
     ),
     Parameter(
-        "tasks", TASKS, "Tasks wanted of the edge, most important first: results of the last shrink first.",
+        "tasks", TASKS, "Tasks wanted of the edge, most important first: maps of the last shrink first.",
         choices=TASKS,
     ),
     Parameter(
@@ -55,7 +55,10 @@ PARAMETERS = (
         "target_hit_rate", 0.95, "Share of frames whose results are to be back by the deadline, in the long run.",
         range=(0.5, 0.999),
     ),
-    Parameter("min_bytes", 0, "A frame that may spend less on the wire is not sent.", "bytes", (0, 65535)),
+    Parameter(
+        "min_bytes", 0, "Least that a frame may spend on the wire, whatever the link is found to carry.", "bytes",
+        (0, 65535),
+    ),
     Parameter("max_bytes", 65535, "Most that a frame may spend on the wire.", "bytes", (1, 65535)),
     Parameter(
         "capacity_override_kbps", 0.0, "What the link carries towards the edge; 0 has it measured.", "kbit/s",
@@ -67,7 +70,7 @@ PARAMETERS = (
         choices=("", *TASKS),
     ),
     Parameter("max_rate_hz", 30.0, "Highest mean rate of frames; 0 sends every frame.", "Hz", (0.0, 1000.0)),
-    Parameter("mtu", 1500, "Path MTU; a larger epitome is split at layer boundaries.", "bytes", (256, 65535)),
+    Parameter("mtu", 1500, "Path MTU; a larger epitome is split at layer boundaries.", "bytes", (576, 65535)),
     Parameter("threads", 1, "Threads that the encoder computes with.", range=(1, 64), at_configure=True),
     AUTOSTART,
 )  # fmt: skip
@@ -118,6 +121,8 @@ class EncoderNode(ManagedNode):
 
     def activate(self) -> None:
         self._limit = RateLimit()
+        with self._rule_lock:
+            self._rule.resume()
         self._worker = Worker("encoder", self._encode, self._failed)
         self._fallback.start()
         self._image_type, self._image_topic = Image, self.resolve_topic_name("image")
@@ -246,7 +251,7 @@ class EncoderNode(ManagedNode):
         messages = frame.messages(segments, handover_ns)
         spent, first = wire_size(segments, frame.header.frame_id, mtu), wire_bytes(len(messages[0]), mtu)
         if budget.repeat and spent + first <= budget.bytes:
-            messages, spent = [*messages, messages[0]], spent + first
+            messages, spent, first = [*messages, messages[0]], spent + first, 2 * first
         with self._rule_lock:
             self._rule.sent(handover_ns / 1e9, self._sequence, spent, first)
             self._rule.encoded(handover_ns / 1e9 - arrival.at)
@@ -257,7 +262,7 @@ class EncoderNode(ManagedNode):
 
     def _age(self, message: Image | CompressedImage, arrival: Arrival) -> float:
         """Seconds since the image's stamp, or since its arrival when the stamp is not of this clock."""
-        age = (self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds / 1e9
+        age = (self.get_clock().now().nanoseconds - nanoseconds(message.header.stamp)) / 1e9
         return age if 0.0 <= age <= _PLAUSIBLE_AGE_S else time.monotonic() - arrival.at
 
     def _failed(self, error: Exception) -> None:

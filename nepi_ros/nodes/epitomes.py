@@ -54,7 +54,8 @@ def segments_within(
 
     The model's sizes say where to begin; what is counted is what was written.
     """
-    count = bisect.bisect_right(_wire_about(frame, frame_id, mtu), budget + _INEXACT)
+    # One layer is tried whatever the model says of it: nothing else is left.
+    count = max(1, bisect.bisect_right(_wire_about(frame, frame_id, mtu), budget + _INEXACT))
     while count:
         count = int(np.argmax(worth[:count])) + 1
         segments = frame.segments(count, data_room(frame_id, mtu))

@@ -109,13 +109,9 @@ class ImageSourceNode(Node):
     # In the thread that decodes
 
     def _messages(self) -> Iterator[tuple[Image, CameraInfo]]:
-        count = 0
         while True:
             for rgb in self._reader.frames(lambda: self.parameters.rate_hz):
                 yield self._message(rgb)
-                count += 1
-                if count == self.parameters.frames:
-                    return
             if not self.parameters.loop:
                 return
 
@@ -154,6 +150,8 @@ class ImageSourceNode(Node):
             if self._stop.wait(max(0.0, due - time.monotonic())):
                 return
             self._publish(image, info)
+            if 0 < self.parameters.frames <= self._published:
+                return
             period = 1.0 / min(self.parameters.rate_hz, self._reader.fps or float("inf"))
             now = time.monotonic()
             self._late += now > due + period

@@ -7,8 +7,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
+from builtin_interfaces.msg import Time
 
 _NS = 1_000_000_000
+
+
+def nanoseconds(stamp: Time) -> int:
+    """A message's stamp in nanoseconds; of a damaged one, which rclpy's own Time refuses, as little as it says."""
+    return stamp.sec * _NS + stamp.nanosec
 
 
 @dataclass
@@ -46,14 +52,15 @@ class LatencyWindow:
     def __init__(self, window_s: float = 10.0, plausible_s: float = 60.0) -> None:
         self.window_s = window_s
         self._plausible = plausible_s
+        self._stamped_here = False  # whether the last epitome's stamp was of this clock
         self._frames: OrderedDict[int, _Frame] = OrderedDict()
 
     def sent(self, stamp_ns: int, mask: int, now_ns: int) -> bool:
         """Note an epitome leaving; False when its stamp is not of this clock."""
-        if not self._is_plausible(stamp_ns, now_ns):
-            return False
-        self._frame(stamp_ns).sent = mask
-        return True
+        self._stamped_here = self._is_plausible(stamp_ns, now_ns)
+        if self._stamped_here:
+            self._frame(stamp_ns).sent = mask
+        return self._stamped_here
 
     def arrived(self, stamp_ns: int, mask: int, now_ns: int) -> float | None:
         """Note a result; its latency in seconds, or None when its stamp is not of this clock."""
@@ -64,6 +71,10 @@ class LatencyWindow:
         frame.latency = max(frame.latency, (now_ns - stamp_ns) / _NS)
         return (now_ns - stamp_ns) / _NS
 
+    def is_ancient(self, stamp_ns: int, now_ns: int) -> bool:
+        """Whether a result is older than any that is timed, of a robot whose stamps are of this clock."""
+        return self._stamped_here and now_ns - stamp_ns > self._plausible * _NS
+
     def latency_of(self, stamp_ns: int) -> float | None:
         """Latency in seconds of a frame whose results are all back, else None."""
         frame = self._frames.get(stamp_ns)
@@ -71,7 +82,7 @@ class LatencyWindow:
 
     def summary(self, now_ns: int, deadline_s: float) -> LatencySummary:
         """Summary over the window; frames still within their deadline and not back are left out."""
-        self._forget(now_ns)
+        self._forget(now_ns, deadline_s)
         decided = [
             frame
             for stamp, frame in self._frames.items()
@@ -93,7 +104,8 @@ class LatencyWindow:
     def _frame(self, stamp_ns: int) -> _Frame:
         return self._frames.setdefault(stamp_ns, _Frame())
 
-    def _forget(self, now_ns: int) -> None:
-        oldest = now_ns - int(self.window_s * _NS)
+    def _forget(self, now_ns: int, deadline_s: float) -> None:
+        """Forget frames that were decided, at the latest, before the window."""
+        oldest = now_ns - int((self.window_s + deadline_s) * _NS)
         for stamp in [stamp for stamp in self._frames if not oldest <= stamp <= now_ns]:
             del self._frames[stamp]

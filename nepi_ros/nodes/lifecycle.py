@@ -197,8 +197,9 @@ class ManagedNode(LifecycleNode):
         return self.trigger_activate() == TransitionCallbackReturn.SUCCESS
 
     def _retry(self) -> None:
-        # Without a refusal somebody else has taken the node through its states: leave it to them.
-        if not self._refusal or self._come_up():
+        # Somebody else has taken the node through its states, or to its end: leave it to them.
+        theirs = not self._refusal or self.state not in ("unconfigured", "inactive")
+        if theirs or self._come_up():
             self._starter.cancel()
 
     def _attempt(self, what: str, hook: Callable[[], None]) -> bool:

@@ -22,21 +22,19 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from rclpy.publisher import Publisher
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32, Header
 
-from nepi_ros.compressed import MAX_PIXELS
 from nepi_ros.errors import ImageError
 from nepi_ros.image import depth_image, label_image, scaled_camera_info
 from nepi_ros.letterbox import result_size
 from nepi_ros.msg import Classification, Epitome, LinkReport, Results
-from nepi_ros.nodes.latency import LatencySummary, LatencyWindow
+from nepi_ros.nodes.latency import LatencySummary, LatencyWindow, nanoseconds
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
 from nepi_ros.nodes.parameters import Parameter
 from nepi_ros.nodes.topics import FRAME_MESSAGES, newest
 from nepi_ros.nodes.way_back import WayBack
-from nepi_ros.result_code import unpack_depth, unpack_labels
+from nepi_ros.result_code import MAX_PIXELS, unpack_depth, unpack_labels
 from nepi_ros.tasks import TASKS, task_mask
 
 _WIDTH = "Results narrower than this are enlarged to it; 0: to the width of the source image."
@@ -131,7 +129,7 @@ class ResultNode(ManagedNode):
     def _on_epitome(self, data: bytes) -> None:
         message = self.read(data, Epitome, "epitome")
         if message is not None and message.first_layer == 0:
-            stamp = Time.from_msg(message.header.stamp).nanoseconds
+            stamp = nanoseconds(message.header.stamp)
             self._window.sent(stamp, message.task_mask, self.get_clock().now().nanoseconds)
             self._source = (message.width, message.height) if message.width and message.height else None
 
@@ -163,8 +161,10 @@ class ResultNode(ManagedNode):
 
     def _time(self, task: str, header: Header) -> bool:
         """Take the time of a result; whether it is late. One whose stamp tells nothing is not called late."""
-        stamp, now = Time.from_msg(header.stamp).nanoseconds, self.get_clock().now().nanoseconds
+        stamp, now = nanoseconds(header.stamp), self.get_clock().now().nanoseconds
         latency = self._window.arrived(stamp, task_mask([task]), now)
+        if latency is None and self._window.is_ancient(stamp, now):
+            latency = (now - stamp) / 1e9
         if latency is None:
             self._report_clock(task, (now - stamp) / 1e9)
             return False

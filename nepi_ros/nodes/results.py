@@ -25,6 +25,7 @@ from nepi_ros.tasks.classification import ranked
 
 NEAREST_M = 0.05
 """Inverse depth needs a nearest distance above zero."""
+_SLIVER = 4  # times as many pixels as the result has, at most, before the bars are cut off
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,10 @@ def over_source(
     size = result_size(source, width)
     _, _, *content = letterbox.content
     # Sampled where the result's pixels are, so that the bars cut off are (nearly) whole pixels.
-    whole = tuple(max(1, round(s * i / c)) for s, i, c in zip(size, bundle.input_size, content, strict=True))
+    # Of a source that is a sliver they would be far too many.
+    whole = tuple(
+        min(max(1, round(s * i / c)), _SLIVER * s) for s, i, c in zip(size, bundle.input_size, content, strict=True)
+    )
     return letterbox.crop(REGISTRY[task].result(output, whole, bundle.tasks[task]), size)
 
 

@@ -162,11 +162,11 @@ class Replay:
         outcome = Outcome(now - age, budget.bytes, reason=budget.reason)
         me.outcomes.append(outcome)
         if choice is not None:
-            messages = list(choice.messages)
-            if budget.repeat and choice.wire + sum(messages[0]) <= budget.bytes:
+            messages, first = list(choice.messages), sum(choice.messages[0])
+            if budget.repeat and choice.wire + first <= budget.bytes:
                 messages.append(messages[0])
             outcome.sent_bytes = sum(map(sum, messages))
-            me.rule.sent(now, number, outcome.sent_bytes, sum(messages[0]))
+            me.rule.sent(now, number, outcome.sent_bytes, first * (1 + len(messages) - len(choice.messages)))
         if choice is None:
             return
         flight = _Flight(robot, number, now, choice, budget.result_bytes, len(choice.messages))
@@ -235,7 +235,7 @@ class Replay:
             flight.awaited = len(messages)
             outcome.result_bytes = sum(map(sum, messages))
         flight.report = FrameReport(
-            flight.sequence, flight.handover, now - flight.last, flight.bytes, outcome.worth,
+            flight.sequence, flight.handover, now - flight.last, flight.bytes, prefix,
             flight.last - flight.first, flight.missed, sum(map(sum, messages)),
         )  # fmt: skip
         for number, sizes in enumerate(messages, 1):
