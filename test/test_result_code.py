@@ -119,3 +119,13 @@ class TestLabels:
         packed[21:25] = b"\xff\xff\xff\x0f"
         with pytest.raises(ImageError, match="claims 16384 x 16384"):
             unpack_labels(packed)
+
+
+@pytest.mark.parametrize(
+    "unpack", [unpack_labels, lambda packed: unpack_depth(pack_depth(room(2, 2), 0.4, 8.0)[:8] + packed)]
+)
+def test_more_pixels_than_any_result_has_are_refused_before_they_are_decoded(unpack):
+    small = pack_labels(np.zeros((2, 2), np.uint8))
+    sides = (4097 - 1) | (4096 - 1) << 14  # as a WebP file has them, behind its first 21 bytes
+    with pytest.raises(ImageError, match="claims 4097 x 4096 pixels, at most 16777216"):
+        unpack(small[:21] + sides.to_bytes(4, "little") + small[25:])

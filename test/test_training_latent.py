@@ -13,7 +13,7 @@ from nepi_ros.training.latent import CELLS, DETAIL, MEAN, LatentLayout, grid  # 
 SIZE = (240, 176)  # of which no coarse cell is a whole part
 # Layers of one map lie apart, so that their order matters.
 LAYOUT = LatentLayout.of("2/16, 3/whole, 1/64, 1/32, 1/16, 1/whole")
-PICTURED = LatentLayout.of("1/detail, 3/mean, 2/16, 2/detail")
+PICTURED = LatentLayout.of("2/16, 3/mean, 1/detail, 3/detail")
 
 
 def random_maps(frames: int, layout: LatentLayout = LAYOUT) -> list[torch.Tensor]:
@@ -35,14 +35,20 @@ def test_layers_of_the_picture_itself_have_maps_of_their_own():
     assert PICTURED.cells == (*CELLS, MEAN, DETAIL) and PICTURED.pictured
     assert LatentLayout.of(PICTURED.text) == PICTURED and PICTURED.learnt == LatentLayout.of("2/16")
     assert PICTURED.shapes(SIZE) == (
-        LayerShape(1, 22, 30), LayerShape(3, 11, 15), LayerShape(2, 11, 15), LayerShape(2, 22, 30),
+        LayerShape(2, 11, 15), LayerShape(3, 11, 15), LayerShape(1, 22, 30), LayerShape(3, 22, 30),
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["3/mean", "1/mean, 2/detail", "4/detail", "4/mean, 2/detail", "3/mean, 14/detail"])
-def test_a_picture_in_part_is_refused(text):
-    with pytest.raises(ConfigError, match="codec.layers: .*write 3/mean and from 1/detail to 13/detail, or neither"):
-        LatentLayout.of(f"1/16, {text}")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1/16, 3/mean", "1/16, 4/detail", "1/16, 1/mean, 4/detail", "1/16, 3/mean, 3/detail", "1/16, 3/mean, 21/detail",
+        "3/mean, 1/16, 4/detail", "1/16, 4/detail, 3/mean", "1/16, 3/mean, 3/mean, 4/detail", "3/mean, 4/detail, 1/16",
+    ],
+)  # fmt: skip
+def test_a_picture_in_part_or_not_at_the_end_is_refused(text):
+    with pytest.raises(ConfigError, match="codec.layers: the picture itself is 3/mean, then 4 to 20 channels"):
+        LatentLayout.of(text)
 
 
 @pytest.mark.parametrize("text", ["", "4", "4/48", "1/16;1/16", "0 x 1/16", "-1/16", "1/16,"])

@@ -8,7 +8,7 @@ each frame of a batch is decoded from a random prefix. No labels are used.
 Up to four stages. A strong encoder reads the latents from what the target networks' own trunks see, together with a
 wide decoder. The light encoder learns to put out the same latents (imitation.py). Then it and the slim decoder, which
 the bundle gets, learn to paint the same images, and at last only to have the same effect on the target networks. Where
-the layout has layers of the picture itself (picture.py), the light codec is trained on with these.
+the layout has layers of the picture itself (picture.py), these are trained last, on top of all that is learnt by then.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _IMAGE_WEIGHT = 200.0
 _IMITATION, _IMITATION_END = 1.0, 0.02
 # Without a rate term for the first steps, so that no channel is starved before it carries anything.
 _RATE_FREE = 0.1
-# The least weight of the rate where the picture itself is sent: it begins large, and is to become smaller.
-_PICTURE_RATE = 0.04
+# The weight of the rate where the picture itself is sent, whatever its size, and the share of frames with all of it.
+_PICTURE_RATE, _PICTURE_FULL = 0.03, 0.4
 # Bytes below which a size hardly matters: a message has a header too.
 _SMALL = 8.0
 
@@ -116,7 +116,7 @@ class RateControl:
 
     def weight(self, mean_bytes: float) -> float:
         """Loss per factor e in bytes, after learning the mean size of the last batch's full epitomes."""
-        error = math.log(max(mean_bytes, 1.0) / self.target_bytes)
+        error = math.log(max(mean_bytes, 1.0)) - math.log(self.target_bytes)
         moved = self.log_weight + 0.01 * max(-1.0, min(1.0, error))
         self.log_weight = min(3.0, max(self.lowest, moved))
         return math.exp(self.log_weight)
@@ -206,20 +206,24 @@ def _train_light(
 def _train_detail(
     config: TrainConfig, frames: Frames, eyes: Eyes, layout: LatentLayout, learnt: Codec, folder: Path
 ) -> Codec:
-    """The light codec `learnt`, with the layers of the picture itself, trained on with them."""
+    """The light codec `learnt` as it is, and layers of the picture itself after its own: only these are trained."""
     torch.manual_seed(config.seed)
-    codec, stage = light_codec(layout), config.codec.detail
-    control = RateControl(config.codec.target_bytes, _PICTURE_RATE)
+    codec, stage, control = light_codec(layout), config.codec.detail, RateControl(math.inf, _PICTURE_RATE)
+    shortest = len(layout.learnt.layers) + 1
     codec.load_state_dict(learnt.state_dict(), strict=False)
+    for name, weight in codec.named_parameters():
+        weight.requires_grad_(name not in learnt.state_dict())
     codec = _placed(codec, frames)
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
-        image, prefixes = _drawn(config, frames, layout, stage, 5, number)
+        codec.eval()  # the learnt encoder's batch norms stay as they are
+        image, _ = _drawn(config, frames, layout, stage, 5, number)
+        prefixes = random_prefixes(layout, _PICTURE_FULL, len(image), shortest).to(image.device)
         with mixed_precision(image.device):
             sight = eyes.judge(image)
             maps = _in_full(codec.encoder(image))
             decoded = codec.decode(maps, prefixes)
-        terms = eyes.distances(decoded, sight, importance(config.codec, layout, prefixes))
+        terms = eyes.distances(decoded, sight)
         terms["likeness"] = _LIKENESS_END * F.mse_loss(decoded.float(), image)
         return _with_rate(terms, codec, maps, prefixes, control, 1.0)
 
@@ -304,9 +308,9 @@ def _with_rate(
     return loss, {**shown, "bytes": mean_bytes.item(), "rate": math.exp(control.log_weight)}
 
 
-def random_prefixes(layout: LatentLayout, full_share: float, count: int) -> Tensor:
-    """Layers kept for each of `count` frames: all for a share of them, else uniform from 1 up."""
-    prefixes = torch.randint(1, len(layout.layers) + 1, (count,))
+def random_prefixes(layout: LatentLayout, full_share: float, count: int, shortest: int = 1) -> Tensor:
+    """Layers kept for each of `count` frames: all for a share of them, else uniform from `shortest` up."""
+    prefixes = torch.randint(shortest, len(layout.layers) + 1, (count,))
     return torch.where(torch.rand(count) < full_share, len(layout.layers), prefixes)
 
 

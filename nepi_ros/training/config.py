@@ -115,7 +115,7 @@ class CodecConfig:
     the `image` itself (mean squared error: a task-blind autoencoder, to compare with, which trains for the steps of
     both stages). strong: training of the strong encoder and the wide decoder, left out with 0 steps; imitation:
     of the light encoder by the strong one's example; light: of the light encoder and the slim decoder together; detail:
-    of both with the layers of the picture itself, where `layers` has such.
+    of the layers of the picture itself on top of these, where `layers` has such.
     kept: how many of the layers, from the first, the bundle gets; all without it. Where later layers help training
     and hurt the answers, they are better left out. judged: the share of a batch's frames that a task's network judges,
     all without it: what is easily learnt needs few. augment: changes to the frames that the codec is trained on, where

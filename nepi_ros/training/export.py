@@ -36,7 +36,7 @@ class DeployedEncoder(nn.Module):
         self.encoder, self.layout, self.values = encoder, layout, values
         _fold(encoder.trunk.fine[0], encoder.trunk.SCALE / 255.0, encoder.trunk.SHIFT)
         if encoder.picture is not None:
-            _fold(encoder.picture.transform, 1 / 255.0, 0.0)
+            encoder.picture.unscale(255.0)
 
     def forward(self, image: Tensor) -> Tensor:
         image = image.permute(0, 3, 1, 2).float()

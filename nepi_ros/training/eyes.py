@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nepi_ros.training.blocks import NormedBlock
 from nepi_ros.training.latent import LatentLayout
 from nepi_ros.training.loop import has_bfloat16, mixed_precision
 from nepi_ros.training.losses import FROM_TARGETS
-from nepi_ros.training.networks import Heads, NormedBlock, Trunk
+from nepi_ros.training.networks import Heads, Trunk
 
 # Features that differ by their own spread count as much as this in the loss.
 _FEATURE_WEIGHT = 0.3

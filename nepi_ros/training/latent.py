@@ -23,8 +23,8 @@ PICTURE = (MEAN, DETAIL)
 squares of 8."""
 COLOURS = 3
 """Channels of MEAN, if there are any."""
-MOST_DETAIL = 13
-"""Channels that DETAIL may have."""
+LEAST_DETAIL, MOST_DETAIL = COLOURS + 1, 20
+"""Channels that DETAIL may have, if any: its own colours, and waves."""
 _NAMES = {WHOLE: "whole", MEAN: "mean", DETAIL: "detail"}
 _CELL = {str(_NAMES.get(cell, cell)): cell for cell in CELLS + PICTURE}
 _LAYER = re.compile(rf"(?:([1-9]\d*) *x *)?([1-9]\d*)/({'|'.join(_CELL)})")
@@ -42,10 +42,21 @@ class LatentLayout:
     layers: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
-        mean, detail = self.channels(MEAN), self.channels(DETAIL)
-        if (mean, bool(detail)) not in ((0, False), (COLOURS, True)) or detail > MOST_DETAIL:
-            wanted = f"write {COLOURS}/mean and from 1/detail to {MOST_DETAIL}/detail, or neither"
-            raise ConfigError(f"codec.layers: {mean}/mean and {detail}/detail in all; {wanted}")
+        if self.pictured and not self._picture_ends_it():
+            raise ConfigError(
+                f"codec.layers: the picture itself is {COLOURS}/mean, then {LEAST_DETAIL} to {MOST_DETAIL} channels of "
+                f"detail, after all other layers; write for instance 6 x 1/16, {COLOURS}/mean, 18 x 1/detail"
+            )
+
+    def _picture_ends_it(self) -> bool:
+        """Whether MEAN, then DETAIL are whole, and the last layers."""
+        first = next(number for number, (_, cell) in enumerate(self.layers) if cell in PICTURE)
+        mean, *detail = self.layers[first:]
+        return (
+            mean == (COLOURS, MEAN)
+            and all(cell == DETAIL for _, cell in detail)
+            and LEAST_DETAIL <= self.channels(DETAIL) <= MOST_DETAIL
+        )
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -55,7 +66,7 @@ class LatentLayout:
     @property
     def pictured(self) -> bool:
         """Whether there are layers of the picture itself."""
-        return self.channels(MEAN) > 0
+        return any(cell in PICTURE for _, cell in self.layers)
 
     @property
     def learnt(self) -> LatentLayout:

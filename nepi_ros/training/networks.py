@@ -13,27 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nepi_ros.training.latent import CELLS, COLOURS, DETAIL, WHOLE, LatentLayout
-from nepi_ros.training.picture import Analysis, Blend, Synthesis
-
-
-def conv_bn(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution, batch norm, ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
-
-
-class NormedBlock(nn.Module):
-    """Residual block with batch norm, for the target networks."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = conv_bn(channels, channels)
-        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(self.first(x)))
+from nepi_ros.training.blocks import Block, NormedBlock, conv_bn
+from nepi_ros.training.latent import CELLS, WHOLE, LatentLayout
+from nepi_ros.training.picture import Analysis, Synthesis
 
 
 class Trunk(nn.Module):
@@ -129,20 +111,6 @@ class ClassificationNetwork(nn.Module):
         return self.read_out(self.trunk(image))
 
 
-class Block(nn.Module):
-    """Residual block without norm, for the codec: what a frame becomes may not depend on its batch."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, 1, 1)
-        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(F.relu(self.first(x))))
-
-
 class LightTrunk(nn.Module):
     """image [N,3,H,W] in 0..1 -> features at 1/16 and 1/32 of its size, for a robot's processor: 1.3 thousand
     multiply-accumulates a pixel. It begins with patches in place of convolutions at high resolution, which are few
@@ -228,7 +196,7 @@ class Decoder(nn.Module):
 
     From the coarsest grid to the finest: each takes over what the coarser ones say and adds what its own map says. A
     coarse square's features unfold into those of the four within it, so coarse layers can tell of fine detail too.
-    Where there is detail of the picture itself, the image is painted less and put together from that instead.
+    Where the picture itself was sent, the image is put together from that too.
     """
 
     START = (4, 5)  # grid, then stretched to the coarsest map's, on which the whole frame's values are laid out
@@ -251,16 +219,8 @@ class Decoder(nn.Module):
             nn.Conv2d(b, 4 * c, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True),
             nn.Conv2d(c, 48, 3, 1, 1), nn.PixelShuffle(4),
         )  # fmt: skip
-        self.picture = Synthesis(layout) if layout.pictured else None
-        if self.picture is not None:
-            self.mean = nn.Conv2d(COLOURS, steps[0], 3, 1, 1)
-            self.detail = nn.Conv2d(layout.channels(DETAIL), b, 3, 1, 1)
-            self.blend = Blend(b)
-            with torch.no_grad():
-                # What was learnt without the picture is left as it is at first.
-                for weight in (self.mean.weight, self.mean.bias, self.detail.bias):
-                    weight.zero_()
-                self.detail.weight.mul_(0.1)
+        widths = int(96 * width) // 8 * 8, int(32 * width) // 8 * 8
+        self.picture = Synthesis(layout, b, widths) if layout.pictured else None
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         maps, picture = maps[: len(CELLS)], maps[len(CELLS) :]
@@ -272,13 +232,7 @@ class Decoder(nn.Module):
                 height, width = grids[level].shape[2:]
                 x = self.passes[level](x)[:, :, :height, :width]  # a coarse map may reach beyond the frame
             x = x + self.inputs[level](grids[level])
-            if level == 0 and picture:
-                x = x + self.mean(picture[0])
             x = self.blocks[level](F.relu(x))
-        return self._put_together(x, *picture) if picture else self.image(x) + 0.5
-
-    def _put_together(self, x: Tensor, mean: Tensor, detail: Tensor) -> Tensor:
-        """The image painted from features of the finest grid, and from the picture itself."""
-        x = self.image[2:4](self.image[:2](x) + self.detail(detail))
-        share = self.blend(x, detail)
-        return share * self.picture(mean, detail) + (1 - share) * (self.image[4:](x) + 0.5)
+        features = self.image[:4](x)
+        painted = self.image[4:](features) + 0.5
+        return painted if self.picture is None else self.picture(*picture, features, painted)

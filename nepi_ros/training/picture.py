@@ -1,60 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers that tell of the picture itself, for frames that may be large: brightness and colour of squares of 16 pixels,
-and what lies within squares of 8.
+"""Layers that tell of the picture itself, for frames that may be large: colours of squares of 16 pixels and then of 8,
+and waves within these, as in JPEG (ITU-T T.81).
 
-They begin as the discrete cosine transform of JPEG, so that a long epitome is accurate from the first step on; training
-then changes the transform and its steps, and sends only where it matters to the target networks. What must be learnt
-from nothing, the other layers, is good at short epitomes and hardly gets better with their length: almost all that is
-still wrong then lies along edges.
+What must be learnt from nothing, the other layers, is good at short epitomes and hardly gets better with their length:
+almost all that is still wrong then lies along edges. The picture is accurate from the first step on. Learnt are its
+steps of quantisation, where it matters enough to be sent, and how to put right what they lose.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import product
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nepi_ros.training.latent import DETAIL, MOST_DETAIL, LatentLayout
+from nepi_ros.training.blocks import Block
+from nepi_ros.training.latent import COLOURS, DETAIL, MOST_DETAIL, LatentLayout
 
 _SIDE = 8
-# The finest step of quantisation at the beginning, of an orthonormal transform of values 0..1: that of a JPEG of
-# quality 30. It is learnt, as are those of the channels.
-_STEP = 0.1
-_MEAN_STEPS = (1.0, 0.8, 0.8)  # of the means, in units of twice _STEP: errors of brightness are seen first
 _COLOUR = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))  # ITU-R BT.601, Y Cb Cr
-# Numbers of waves (down, across) of DETAIL's channels after the brightness's own deviation, the slowest first.
-_WAVES = sorted(product(range(_SIDE), repeat=2), key=lambda wave: wave[0] ** 2 + wave[1] ** 2)[1:MOST_DETAIL]
+_SLOWEST = sorted(product(range(_SIDE), repeat=2), key=lambda wave: wave[0] ** 2 + wave[1] ** 2)[1:]
+# Waves of DETAIL's channels after its own colours: of Y (0), Cb or Cr, and how many down and across a square. Those of
+# colours, four in all, matter as much as those of brightness: without them a kitchen's surfaces ran into one another.
+_FIRST = 2
+_WAVES = (
+    *((0, *wave) for wave in _SLOWEST[:_FIRST]),
+    *((colour, *wave) for colour in (1, 2) for wave in _SLOWEST[:2]),
+    *((0, *wave) for wave in _SLOWEST[_FIRST:]),
+)[: MOST_DETAIL - COLOURS]
+# Steps of quantisation at the beginning, of an orthonormal transform of squares of 8 pixels with values 0..1: of Y, Cb
+# and Cr. Even colours are finer than in a JPEG of the same size.
+_MEAN_STEPS, _COLOUR_STEPS, _WAVE_STEPS = (0.1, 0.05, 0.05), (0.08, 0.05, 0.05), (0.14, 0.12, 0.12)
 
 
-def _patterns(waves: int) -> Tensor:
-    """Orthonormal patterns [3 + waves, 8, 8]: the constant one three times, then waves."""
+def _patterns(waves: Sequence[tuple[int, int, int]]) -> Tensor:
+    """Waves of an orthonormal transform [waves, 8, 8]."""
     places = torch.arange(_SIDE)
 
     def wave(number: int) -> Tensor:
         scale = math.sqrt((1 if number == 0 else 2) / _SIDE)
         return scale * torch.cos((2 * places + 1) * number * math.pi / (2 * _SIDE))
 
-    return torch.stack([torch.outer(wave(v), wave(u)) for v, u in [(0, 0)] * 3 + _WAVES[:waves]])
+    return torch.stack([torch.outer(wave(v), wave(u)) for _, v, u in waves])
+
+
+def _waves(layout: LatentLayout) -> tuple[tuple[int, int, int], ...]:
+    return _WAVES[: layout.channels(DETAIL) - COLOURS]
+
+
+def _finer(mean: Tensor) -> Tensor:
+    """From the colours of squares of 16 pixels a guess of those of 8."""
+    return F.interpolate(mean, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class Steps(nn.Module):
+    """The learnt steps of MEAN's and DETAIL's channels, [C,1,1]."""
+
+    def __init__(self, layout: LatentLayout) -> None:
+        super().__init__()
+        detail = [*_COLOUR_STEPS, *(_WAVE_STEPS[colour] for colour, _, _ in _waves(layout))]
+        # Logarithms, so that a learning rate moves all by the same share.
+        self.log_mean = nn.Parameter(torch.tensor(_MEAN_STEPS).log()[:, None, None])
+        self.log_detail = nn.Parameter(torch.tensor(detail).log()[:, None, None])
+
+    @property
+    def mean(self) -> Tensor:
+        return self.log_mean.exp()
+
+    @property
+    def detail(self) -> Tensor:
+        return self.log_detail.exp()
 
 
 class Analysis(nn.Module):
-    """image [N,3,H,W] in 0..1, features [N,C,H/16,W/16] -> maps of MEAN and DETAIL, real-valued."""
+    """image [N,3,H,W] in 0..1, features [N,C,H/16,W/16] -> maps of MEAN and DETAIL, real-valued.
+
+    DETAIL's first channels are what the colours of squares of 8 pixels differ from those that MEAN tells.
+    """
 
     def __init__(self, layout: LatentLayout, features: int) -> None:
         super().__init__()
-        waves = layout.channels(DETAIL) - 1
-        self.transform = nn.Conv2d(3, 3 + waves, _SIDE, _SIDE)
+        colours, waves = torch.tensor(_COLOUR), _waves(layout)
+        kernels = colours[[colour for colour, _, _ in waves]][:, :, None, None] * _patterns(waves)[:, None]
+        of_colours = torch.tensor([colour > 0 for colour, _, _ in waves])
+        self.register_buffer("colours", _SIDE * colours[:, :, None, None], persistent=False)
+        self.register_buffer("grey", torch.tensor([-_SIDE / 2, 0.0, 0.0]), persistent=False)  # a medium one is 0
+        self.register_buffer("waves", kernels[~of_colours], persistent=False)
+        # Waves so slow need no single pixels: pairs of them, which are a quarter of the work.
+        self.register_buffer("colour_waves", 4 * F.avg_pool2d(kernels[of_colours], 2), persistent=False)
+        self.steps = Steps(layout)
         self.mask = nn.Conv2d(features, 4, 1)
-        self.mean_scale = nn.Parameter(torch.tensor(_MEAN_STEPS).reshape(1, 3, 1, 1) / (2 * _STEP))
-        self.detail_scale = nn.Parameter(torch.full((1, 1 + waves, 1, 1), 1 / _STEP))
         with torch.no_grad():
-            colours = torch.tensor(_COLOUR + _COLOUR[:1] * waves)
-            self.transform.weight.copy_(colours[:, :, None, None] * _patterns(waves)[:, None])
-            self.transform.bias.zero_()
-            self.transform.bias[0] = -_SIDE / 2  # medium grey is 0
             # Everything is sent at first.
             self.mask.weight.zero_()
             self.mask.bias.fill_(3.0)
@@ -62,52 +101,64 @@ class Analysis(nn.Module):
     def forward(self, image: Tensor, features: Tensor) -> list[Tensor]:
         # bfloat16 would not hold what is to be rounded to whole numbers.
         with torch.autocast(image.device.type, enabled=False):
-            found = self.transform(image.float())
-        mean = F.avg_pool2d(found[:, :3], 2)
-        deviation = found[:, :1] - F.interpolate(mean[:, :1], scale_factor=2.0, mode="nearest")
-        detail = torch.cat([deviation, found[:, 3:]], dim=1)
+            half = F.avg_pool2d(image.float(), 2)
+            colours = F.conv2d(F.avg_pool2d(half, _SIDE // 2), self.colours, self.grey)
+            waves = F.conv2d(image.float(), self.waves, stride=_SIDE)
+            if len(self.colour_waves):
+                more = F.conv2d(half, self.colour_waves, stride=_SIDE // 2)
+                waves = torch.cat([waves[:, :_FIRST], more, waves[:, _FIRST:]], dim=1)
+        mean = F.avg_pool2d(colours, 2) / self.steps.mean
+        known = (mean + (mean.round() - mean).detach()) * self.steps.mean
+        detail = torch.cat([colours - _finer(known), waves], dim=1) / self.steps.detail
         mask = torch.sigmoid(F.pixel_shuffle(self.mask(features), 2).float())
-        return [mean * self.mean_scale, detail * self.detail_scale * mask]
+        return [mean, detail * mask]
+
+    def unscale(self, white: float) -> None:
+        """Take images in 0..white from now on."""
+        self.colours /= white
+        self.waves /= white
+        self.colour_waves /= white
 
 
 class Synthesis(nn.Module):
-    """The inverse: maps of MEAN and DETAIL -> image [N,3,H,W] in about 0..1."""
+    """maps of MEAN and DETAIL, features [N,C,H/8,W/8] and the image [N,3,H,W] painted from these -> the image put
+    together from all of them. Of a frame of which no picture was sent, what was painted stays as it is.
+    """
 
-    def __init__(self, layout: LatentLayout) -> None:
+    def __init__(self, layout: LatentLayout, features: int, widths: tuple[int, int]) -> None:
+        """`widths`: channels of the correction at an eighth and a quarter of the image."""
         super().__init__()
-        waves = layout.channels(DETAIL) - 1
-        self.transform = nn.Conv2d(3 + waves, 3 * _SIDE * _SIDE, 1)
-        self.mean_scale = nn.Parameter(2 * _STEP / torch.tensor(_MEAN_STEPS).reshape(1, 3, 1, 1))
-        self.detail_scale = nn.Parameter(torch.full((1, 1 + waves, 1, 1), _STEP))
+        count, waves, (eighth, quarter) = layout.channels(DETAIL), _waves(layout), widths
+        back = torch.linalg.inv(torch.tensor(_COLOUR)).T[:, :, None, None]
+        flat = torch.full((1, 1, _SIDE, _SIDE), 1 / _SIDE)
+        moved = back[[colour for colour, _, _ in waves]] * _patterns(waves)[:, None]
+        pixels = torch.cat([back * flat, moved]).flatten(1).T[:, :, None, None]
+        self.register_buffer("pixels", pixels.contiguous(), persistent=False)
+        self.steps = Steps(layout)
+        self.judge = nn.Sequential(
+            nn.Conv2d(features + count + 2, eighth, 3, 1, 1), nn.ReLU(inplace=True), Block(eighth)
+        )
+        self.share = nn.Conv2d(eighth, 1, 1)
+        self.correction = nn.Sequential(
+            nn.Conv2d(eighth, 4 * quarter, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True),
+            nn.Conv2d(quarter, 48, 3, 1, 1), nn.PixelShuffle(4),
+        )  # fmt: skip
         with torch.no_grad():
-            back = torch.linalg.inv(torch.tensor(_COLOUR)).T
-            colours = torch.cat([back, back[:1].expand(waves, 3)])
-            pixels = colours[:, :, None, None] * _patterns(waves)[:, None]  # [3 + waves, 3, 8, 8]
-            self.transform.weight.copy_(pixels.flatten(1).T[:, :, None, None])
-            self.transform.bias.fill_(0.5)
+            for convolution, bias in ((self.share, 4.0), (self.correction[-2], 0.0)):
+                convolution.weight.zero_()
+                convolution.bias.fill_(bias)
 
-    def forward(self, mean: Tensor, detail: Tensor) -> Tensor:
-        mean = F.interpolate(mean * self.mean_scale, scale_factor=2.0, mode="nearest")
-        detail = detail * self.detail_scale
-        whole = torch.cat([mean[:, :1] + detail[:, :1], mean[:, 1:], detail[:, 1:]], dim=1)
-        return F.pixel_shuffle(self.transform(whole), _SIDE)
-
-
-class Blend(nn.Module):
-    """How much of the decoded image [N,3,H,W] is what `Synthesis` gives, as a share [N,1,H,W]: the more, the more of
-    the detail is there around a place."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.judge = nn.Conv2d(features, 1, 1)
-        self.told = nn.Parameter(torch.tensor(10.0))
-        with torch.no_grad():
-            self.judge.weight.zero_()
-            self.judge.bias.fill_(-6.0)
-
-    def forward(self, features: Tensor, detail: Tensor) -> Tensor:
-        told = (detail.abs().amax(1, keepdim=True) > 0).to(features.dtype)
-        around = F.avg_pool2d(told, 3, 1, 1, count_include_pad=False)
-        share = torch.sigmoid((self.judge(features) + self.told * around).float())
-        return F.interpolate(share, scale_factor=float(_SIDE), mode="bilinear", align_corners=False)
-
+    def forward(self, mean: Tensor, detail: Tensor, features: Tensor, painted: Tensor) -> Tensor:
+        sent, detailed = ((map_.abs().amax((1, 2, 3), keepdim=True) > 0).float() for map_ in (mean, detail))
+        there = (detail.abs() > 0).float()
+        told = F.avg_pool2d(there.amax(1, keepdim=True), 3, 1, 1, count_include_pad=False)
+        whole = there.amax((2, 3), keepdim=True).mean(1, keepdim=True).expand_as(told)  # share of the channels
+        mean, detail = _finer(mean * self.steps.mean), detail * self.steps.detail
+        found = torch.cat([mean + detail[:, :COLOURS], detail[:, COLOURS:]], dim=1)
+        with torch.autocast(found.device.type, enabled=False):
+            picture = F.pixel_shuffle(F.conv2d(found.float(), self.pixels), _SIDE) + 0.5
+        judged = self.judge(torch.cat([features, found, told, whole], dim=1))
+        share = F.interpolate(
+            torch.sigmoid(self.share(judged).float()), scale_factor=float(_SIDE), mode="bilinear", align_corners=False
+        )
+        return painted + detailed * share * (picture - painted) + sent * self.correction(judged)

@@ -20,7 +20,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 CALIBRATION_FRAMES = 64
 # Sums too: between two convolutions of 8 bits they would have to be unfolded to 32 and back.
-_PICTURE = "encoder.picture."
+_PICTURE = "/picture/"
 _OPERATORS = ["Conv", "Gemm", "Add", "Relu"]
 
 
@@ -50,7 +50,7 @@ def _of_the_picture(file: Path) -> list[str]:
     """Names of the nodes that analyse the picture itself: with one step of 8 bits for the brightness of a square and
     its faintest wave, not much of that would be left."""
     nodes = onnx.load(file, load_external_data=False).graph.node
-    return [node.name for node in nodes if any(name.startswith(_PICTURE) for name in node.input)]
+    return [node.name for node in nodes if node.name.startswith(_PICTURE)]
 
 
 class _Frames(CalibrationDataReader):

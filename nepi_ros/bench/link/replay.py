@@ -22,6 +22,7 @@ from nepi_ros.link.control import Rule
 from nepi_ros.link.returns import UNLIMITED
 from nepi_ros.link.trace import Schedule
 
+_APART_S = 1e-6  # between messages that come at once: a real edge's clock tells them apart
 _CDR_SAVES = 160  # of a message's first packet: all headers, IP to RTPS
 
 
@@ -196,14 +197,15 @@ class Replay:
             if place.open is not None:
                 place.ready = place.open
             place.newest, place.open = flight.sequence, flight
-            flight.first = now
+            flight.first = flight.last = now
             if flight.messages > 1:
                 self._at(now + self._conditions.assembly_s, self._waited, flight)
         elif place.open is not flight or message in flight.arrived:
             return
+        else:
+            flight.last = max(now, flight.last + _APART_S)
         flight.arrived.add(message)
         flight.bytes += sum(flight.option.messages[message]) - _CDR_SAVES
-        flight.last = now
         if len(flight.arrived) == flight.messages:
             place.ready, place.open = flight, None
         self._work(now, flight.robot)
