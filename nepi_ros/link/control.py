@@ -56,9 +56,10 @@ GROWTH, CAUTIOUS_GROWTH = 2.0, 1.1
 """How much larger than any that arrived lately a frame may be, with and without probing."""
 STALLED = 0.1
 """The link stands still when fewer of the latest frames took as long as the one in front is taking already."""
-SLIGHT, SLIGHT_TIME = 3.0, 0.05
+SLIGHT, SLIGHT_STILL, SLIGHT_TIME = 3.0, 5.2, 0.03
 """Up to so many times the smallest frame, and so much of the time left for its further bytes, a frame is hardly dearer
-than the smallest, which is mostly headers."""
+than the smallest, which is mostly headers. When the link stands still, more may be: the frame that is the first to get
+through is better one of worth, and it still is a packet."""
 PACKET = 1300
 """Bytes on the wire that are one packet, also where tunnels take their share of the MTU."""
 WINDOW = 8
@@ -225,11 +226,11 @@ class LinkControl:
         """The largest size of which nothing speaks against; the smallest when the link stands still."""
         oldest = self._flight.oldest()
         elapsed = 0.0 if oldest is None else now - oldest.at
-        least = self._hardly_dearer(left, least, choices)
+        smallest, least = least, self._hardly_dearer(left, least, choices, SLIGHT)
         view = self._view(elapsed)
         down_least, down_most = self._forecast.down_range
         if view is None or view.share < STALLED or view.chance(left, least, down_least) <= 0.0:
-            return Budget(least, result_bytes=SMALLEST)
+            return Budget(self._hardly_dearer(left, smallest, choices, SLIGHT_STILL), result_bytes=SMALLEST)
         risk, share = self._risk.value, LOAD * self._period.mean
         growth = GROWTH if self._settings.probe else CAUTIOUS_GROWTH
         most = min(share / view.mean_up_cost, growth * max(self._forecast.most_up, least), self._settings.max_bytes)
@@ -247,12 +248,13 @@ class LinkControl:
         override = self._settings.capacity_override_kbps
         return self._forecast.view(longer_than_s, 0.008 / override if override > 0.0 else math.nan)
 
-    def _hardly_dearer(self, left: float, least: int, choices: Choices | None) -> int:
-        """The largest size that costs hardly more than the smallest, and may be of much more worth."""
+    def _hardly_dearer(self, left: float, least: int, choices: Choices | None, times: float) -> int:
+        """The largest size that costs hardly more than the smallest, up to so many `times` it, and may be of much more
+        worth."""
         if choices is None:
             return least
         further = SLIGHT_TIME * max(left, 0.0) / self._view().mean_up_cost
-        most = min(SLIGHT * least, least + further, self._settings.max_bytes)
+        most = min(times * least, least + further, self._settings.max_bytes)
         return max(least, int(choices.sizes[choices.sizes <= most].max(initial=0)))
 
     def _why(self, left: float) -> str:
