@@ -235,11 +235,13 @@ def _take_place(draft: Path, path: Path) -> None:
         return
     former = Path(tempfile.mkdtemp(prefix=f".{path.name}.former.", dir=path.parent))
     kept = former / path.name
-    path.rename(kept)
     try:
-        draft.rename(path)
-    except OSError:
-        kept.rename(path)
-        raise
+        path.rename(kept)
+        try:
+            draft.rename(path)
+        except OSError:
+            kept.rename(path)
+            raise
     finally:
-        shutil.rmtree(former, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(former, ignore_errors=True)

@@ -55,13 +55,14 @@ def node(executable: str, namespace: str | None = None) -> OpaqueFunction:
 
 def _node(context: LaunchContext, executable: str, namespace: str | None) -> list[Node]:
     given = {name: LaunchConfiguration(name, default="").perform(context) for name in _DESCRIPTIONS}
+    overrides = _overrides(given)
     return [
         Node(
             package="nepi_ros",
             executable=executable,
             name=executable,
             namespace=given["namespace"] if namespace is None else namespace,
-            parameters=[given["params_file"], *filter(None, [_overrides(given)])],
+            parameters=[given["params_file"], overrides] if overrides else [given["params_file"]],
             remappings=_remappings(given["image"]),
             ros_arguments=["--log-level", given["log_level"]],
             output="screen",

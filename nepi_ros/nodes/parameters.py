@@ -226,7 +226,8 @@ def _shown(value: Value) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
-        return f"`[{', '.join(str(element) or chr(34) * 2 for element in value)}]`"
+        elements = ", ".join(str(element) or '""' for element in value)
+        return f"`[{elements}]`"
     if isinstance(value, str):
         return f'`"{value}"`'
     return f"`{value:.10g}`"

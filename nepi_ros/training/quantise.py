@@ -19,8 +19,8 @@ import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 CALIBRATION_FRAMES = 64
-# Sums too: between two convolutions of 8 bits they would have to be unfolded to 32 and back.
 _PICTURE = "/picture/"
+# Sums too: between two convolutions of 8 bits they would have to be unfolded to 32 and back.
 _OPERATORS = ["Conv", "Gemm", "Add", "Relu"]
 
 

@@ -165,9 +165,9 @@ class Replay:
         if choice is not None:
             messages, first = list(choice.messages), sum(choice.messages[0])
             if budget.repeat and choice.wire + first <= budget.bytes:
-                messages.append(messages[0])
+                messages, first = [*messages, messages[0]], 2 * first
             outcome.sent_bytes = sum(map(sum, messages))
-            me.rule.sent(now, number, outcome.sent_bytes, first * (1 + len(messages) - len(choice.messages)))
+            me.rule.sent(now, number, outcome.sent_bytes, first)
         if choice is None:
             return
         flight = _Flight(robot, number, now, choice, budget.result_bytes, len(choice.messages))
@@ -197,13 +197,12 @@ class Replay:
             if place.open is not None:
                 place.ready = place.open
             place.newest, place.open = flight.sequence, flight
-            flight.first = flight.last = now
+            flight.first = now
             if flight.messages > 1:
                 self._at(now + self._conditions.assembly_s, self._waited, flight)
         elif place.open is not flight or message in flight.arrived:
             return
-        else:
-            flight.last = max(now, flight.last + _APART_S)
+        flight.last = max(now, flight.last + _APART_S) if flight.arrived else now
         flight.arrived.add(message)
         flight.bytes += sum(flight.option.messages[message]) - _CDR_SAVES
         if len(flight.arrived) == flight.messages:
