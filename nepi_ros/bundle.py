@@ -27,6 +27,8 @@ from nepi_ros.bundle_files import (
 )
 from nepi_ros.codec.arrangement import LayerShape
 from nepi_ros.codec.entropy import EntropyTables, LayeredCoder
+from nepi_ros.codec.picture import PictureFormat
+from nepi_ros.compressed import MAX_SIDE
 from nepi_ros.errors import BundleError, CodecError
 from nepi_ros.profile import Profile
 from nepi_ros.tasks import REGISTRY, TASKS, TaskSpec, task_mask
@@ -34,13 +36,15 @@ from nepi_ros.tasks import REGISTRY, TASKS, TaskSpec, task_mask
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A verified bundle. `input_size` is (width, height). `layers` are the latent's, most important first."""
+    """A verified bundle. `input_size` is (width, height). `layers` are the latent's, most important first; after them
+    come `pictures`, smallest first, which count as a layer each."""
 
     path: Path
     name: str
     id: int
     input_size: tuple[int, int]
     layers: tuple[LayerShape, ...]
+    pictures: tuple[PictureFormat, ...]
     tasks: dict[str, TaskSpec]
     profile: Profile
     tables: EntropyTables
@@ -61,6 +65,11 @@ class Bundle:
             raise BundleError(f"{path / METADATA}: misses or garbles {error}; {RESTORE}") from error
 
     @property
+    def layer_count(self) -> int:
+        """How many layers there are, pictures among them."""
+        return len(self.layers) + len(self.pictures)
+
+    @property
     def task_mask(self) -> int:
         """The tasks of the bundle as a message's task mask."""
         return task_mask(self.tasks)
@@ -77,8 +86,11 @@ class Bundle:
 
 def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
     where = path / METADATA
-    size = metadata["input"]
+    size = tuple(
+        _count(metadata["input"][side], f"input {side}", where, 8, MAX_SIDE) for side in ("width", "height")
+    )
     layers = tuple(_layer(entry, where) for entry in metadata["layers"])
+    pictures = tuple(_picture(entry, size, where) for entry in metadata.get("pictures", ()))
     tasks = {name: _task(name, metadata["tasks"][name], metadata["files"], where) for name in _order(metadata, where)}
     try:
         tables = EntropyTables.from_npz(path / "entropy.npz")
@@ -86,15 +98,16 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
     except CodecError as error:
         raise BundleError(f"{path / 'entropy.npz'}: does not fit {METADATA} ({error})") from error
     try:
-        profile = Profile.from_json(metadata["profile"], len(layers), tasks)
+        profile = Profile.from_json(metadata["profile"], len(layers) + len(pictures), tasks)
     except BundleError as error:
         raise BundleError(f"{where}: {error}; {RESTORE}") from None
     return Bundle(
         path=path,
         name=str(metadata["name"]),
         id=int(metadata["id"], 16),
-        input_size=tuple(_count(size[side], f"input {side}", where, 8, 16384) for side in ("width", "height")),
+        input_size=size,
         layers=layers,
+        pictures=pictures,
         tasks=tasks,
         profile=profile,
         tables=tables,
@@ -139,6 +152,14 @@ def _layer(entry: Mapping[str, Any], where: Path) -> LayerShape:
     return LayerShape(
         *sizes, _count(part, "layers: part", where, 0, 7), _count(parts, "layers: parts", where, 1, 8)
     )
+
+
+def _picture(entry: Mapping[str, Any], size: tuple[int, int], where: Path) -> PictureFormat:
+    limits = {"width": size[0], "height": size[1], "quality": 100}
+    numbers = {name: _count(entry[name], f"pictures: {name}", where, 1, most) for name, most in limits.items()}
+    if not isinstance(entry["full_colour"], bool):
+        raise BundleError(f"{where}: pictures: full_colour is {entry['full_colour']!r}, must be true or false")
+    return PictureFormat(**numbers, full_colour=entry["full_colour"])
 
 
 def _count(value: Any, what: str, where: Path, low: int, high: int) -> int:

@@ -34,21 +34,23 @@ class Profile:
         self._check(layers)
         return min(self._curve(task)[layers - 1] for task in tasks) if layers else 0.0
 
-    def useful_layers(self, tasks: Iterable[str], tolerance: float = 0.002) -> int:
-        """The smallest prefix with which each task agrees as well as with all layers, within `tolerance`."""
-        curves = [self._curve(task) for task in tasks]
+    def useful_layers(self, tasks: Iterable[str], most: int | None = None, tolerance: float = 0.002) -> int:
+        """The smallest prefix with which each task agrees as well as with the first `most` layers (None: all), within
+        `tolerance`."""
+        curves = [self._curve(task)[:most] for task in tasks]
         for layers in range(1, len(self.bytes) + 1):
             if all(curve[layers - 1] >= curve[-1] - tolerance for curve in curves):
                 return layers
         raise AssertionError("the full prefix is always as good as itself")
 
-    def worthwhile(self, tasks: Sequence[str]) -> tuple[int, ...]:
-        """The prefixes with which the worst of `tasks` agrees better than with any shorter one, up to the useful ones.
+    def worthwhile(self, tasks: Sequence[str], most: int | None = None) -> tuple[int, ...]:
+        """The prefixes with which the worst of `tasks` agrees better than with any shorter one, up to the useful ones
+        of the first `most` layers (None: all).
 
         A prefix that ends within a layer may be worse than one without that layer.
         """
         found, best = [], -1.0
-        for layers in range(1, self.useful_layers(tasks) + 1):
+        for layers in range(1, self.useful_layers(tasks, most) + 1):
             if self.accuracy_of(layers, tasks) > best:
                 found.append(layers)
                 best = self.accuracy_of(layers, tasks)

@@ -56,6 +56,22 @@ def test_prefix_is_empty_without_layer_zero():
     assert frame.prefix() == [] and frame.layers == 0
 
 
+def test_what_says_more_from_layer_zero_takes_the_place_of_what_went_ahead():
+    assembler = Assembler()
+    assembler.add(part(0, count=2, of=9, at=1.0))
+    assert taken(assembler, 1.001) is None
+    assembler.add(part(0, count=9, of=9, at=1.002))
+    frame = taken(assembler, 1.002)
+    assert frame.complete and layers(frame) == list(range(9)) and frame.size == 200
+
+
+def test_what_goes_ahead_and_comes_behind_is_a_duplicate():
+    assembler = Assembler()
+    assembler.add(part(0, count=9, of=9, at=1.0))
+    assert assembler.add(part(0, count=2, of=9, at=1.001)) == "duplicate"
+    assert layers(taken(assembler, 1.001)) == list(range(9))
+
+
 def test_a_newer_frame_ends_the_wait():
     assembler = Assembler()
     assembler.add(part(0, count=1, of=2, at=1.0))

@@ -25,6 +25,7 @@ from nepi_ros.bench.link.payloads import Option, Payloads, make_payloads
 from nepi_ros.bench.link.replay import Conditions, Outcome, Replay, Robot
 from nepi_ros.bench.link.rules import NoControl
 from nepi_ros.bundle import Bundle
+from nepi_ros.codec import PictureFormat
 from nepi_ros.link.budget import Budget
 from nepi_ros.link.synthetic import LinkModel, write_trace
 from nepi_ros.link.trace import ConstantRate, Trace
@@ -33,7 +34,7 @@ SECOND = Conditions(deadline_s=0.2, rtt_s=0.04, fps=10, encode_s=0.01, edge_s=0.
 SMALL, LARGE = Option(((1000,),), (1,)), Option(((1000,), (1000,)), (1, 2))
 # One frame: two prefixes; full results of 500 and 1000 bytes, small ones of 300; a report alone of 200.
 PAYLOADS = Payloads(
-    ((SMALL, LARGE),), ((LARGE,),), ((LARGE,),), (((((500,), (1000,))), ((300,),)),), (200,),
+    ((SMALL, LARGE),), ((LARGE,),), ((LARGE,),), (((((500,), (1000,))), ((300,),)),), (200,), 2,
     ((0.0, 0.0), (0.8, 0.7), (0.9, 0.85)), ((0.0, 0.0), (0.8, 0.7), (0.9, 0.85)),
 )  # fmt: skip
 BYTES_PER_S = ConstantRate(800)  # 100,000
@@ -130,7 +131,10 @@ def test_jain() -> None:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny", width=WIDTH, height=HEIGHT)
+    pictures = [PictureFormat(WIDTH, HEIGHT, quality, True) for quality in (90, 97)]
+    return make_tiny_bundle(
+        tmp_path_factory.mktemp("bundle") / "tiny", width=WIDTH, height=HEIGHT, pictures=pictures
+    )
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +161,20 @@ def test_measured_payloads_are_real_and_kept(tmp_path: Path, bundle: Bundle, tra
     assert len(payloads.epitomes) == 3
     worth = [row[0] for row in payloads.epitome_accuracy]
     assert worth[0] == 0 and worth[-1] == pytest.approx(bundle.profile.accuracy_of(len(worth) - 1, bundle.tasks))
+    assert len(worth) <= payloads.latents + 1 == len(bundle.layers) + 1
     assert all(value <= payloads.epitome_accuracy[1][0] for value in payloads.epitome_accuracy[1])
+
+
+def test_pictures_are_sent_where_they_are_asked_for(tmp_path: Path, bundle: Bundle, traces: Path) -> None:
+    measured = measure(bundle.path, traces.parent / "tiny/val", tmp_path, 3)
+    payloads = make_payloads(bundle, measured, pictures=True)
+    assert len(payloads.epitome_accuracy) > len(bundle.layers) + 1
+    for options, choices in zip(
+        payloads.epitomes, choices_of(payloads.epitomes, payloads.epitome_accuracy, payloads.latents), strict=True
+    ):
+        ordinary = [option.wire for option in options if option.worth[-1] <= len(bundle.layers)]
+        assert options[-1].worth[-1] > len(bundle.layers) and options[-1].worth[0] <= len(bundle.layers)
+        assert choices.ordinary == max(ordinary) < choices.sizes[-1] == options[-1].wire
 
 
 def test_the_whole_command(

@@ -9,7 +9,7 @@ from nepi_ros.codec import DamagedEpitomeError, EpitomeHeader, ForeignBundleErro
 from nepi_ros.errors import CodecError
 
 BUNDLE = SimpleNamespace(
-    id=(1 << 64) - 5, name="garden", layers=(1, 1, 2), tasks={"segmentation": None, "classification": None}, task_mask=5
+    id=(1 << 64) - 5, name="garden", layer_count=3, tasks={"segmentation": None, "classification": None}, task_mask=5
 )
 GOOD = EpitomeHeader(
     sequence=7, bundle_id=BUNDLE.id, task_mask=5, width=640, height=480,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import logging
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,6 +143,6 @@ def test_a_network_that_fails_says_so(tmp_path):
 
 
 def test_bundles_whose_networks_do_not_match_are_refused(bundle):
-    other = SimpleNamespace(**{**vars(bundle), "coder": bundle.coder, "input_size": (168, 120)})
+    other = replace(bundle, input_size=(168, 120))
     with pytest.raises(BundleError, match="encoder.onnx"):
         Encoder(other)

@@ -16,10 +16,10 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import serialize_message
 from ros_process import Client, NodeProcess, ros_session, wait_until
 from sensor_msgs.msg import Image
-from tiny_bundle import LAYERS, PLACES, make_tiny_bundle, tiny_frames
+from tiny_bundle import LAYERS, PICTURES, PLACES, make_tiny_bundle, tiny_frames
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Encoder, EpitomeHeader
+from nepi_ros.codec import Encoder, EpitomeHeader, TargetNetworks, untouched
 from nepi_ros.link.wire import single_packet, wire_bytes
 from nepi_ros.msg import Classification, Epitome, LinkReport, Results
 from nepi_ros.nodes.edge_node import EdgeNode
@@ -27,6 +27,7 @@ from nepi_ros.nodes.inference import Inference, Job
 from nepi_ros.nodes.lifecycle import RETRY_S
 from nepi_ros.nodes.topics import newest
 from nepi_ros.result_code import unpack_depth, unpack_labels
+from nepi_ros.tasks import REGISTRY
 
 SOURCE = (320, 240)
 ALL_TASKS = 7
@@ -96,7 +97,7 @@ class Robot:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny", pictures=PICTURES)
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +259,31 @@ def test_a_lost_message_leaves_the_prefix(robot):
     assert report.layers == 2 and report.processing_us > 40_000  # waited for the rest
 
 
+@pytest.mark.parametrize("picture", range(1, len(PICTURES) + 1))
+def test_pictures(robot, bundle, picture):
+    message = robot.epitome(stop=len(LAYERS) + picture)
+    report = robot.exchange(message)
+    assert report.layers == len(LAYERS) + picture and report.bytes == arriving(message)
+    spec, rgb = bundle.tasks["segmentation"], tiny_frames(1)
+    logits = TargetNetworks(bundle, ["segmentation"]).run(untouched(rgb))["segmentation"][0]
+    wanted = REGISTRY["segmentation"].result(logits, (160, 120), spec)
+    assert (last_labels(robot) == wanted).mean() > 0.97
+
+
+def test_latents_ahead_of_a_picture_are_decoded_when_it_is_lost(robot):
+    layers = len(LAYERS) + 1
+    common = {"frame_layers": layers, "handover_ns": time.monotonic_ns(), "sequence": next(robot.sequences)}
+    robot.publisher.publish(robot.epitome(0, 2, **common))
+    report = robot.report_of(robot.epitome(0, 2, **common))
+    assert report.layers == 2 and report.processing_us > 40_000  # waited for the picture
+    common |= {"handover_ns": time.monotonic_ns(), "sequence": next(robot.sequences)}
+    parts = robot.epitome(0, 2, **common), robot.epitome(0, layers, **common)
+    for part in parts:
+        robot.publisher.publish(part)
+    report = robot.report_of(parts[0])
+    assert report.layers == layers and report.bytes == sum(map(arriving, parts)) and report.arrival_spread_us > 0
+
+
 def test_nothing_decodes_without_the_first_layers(robot):
     before = len(robot.holding("segmentation"))
     _, last = parts_of(robot, 2)
@@ -304,6 +330,7 @@ BAD = {
     "absurd layers": ("damaged", r"claims 255 layers from 250", lambda r: r.epitome(first_layer=250, layer_count=255)),
     "unknown tasks": ("unavailable_task", r"asks for tasks", lambda r: r.epitome(task_mask=0xF8)),
     "garbage": ("undecodable", r"40000 bytes are more than any 1 layers", lambda r: r.epitome(0, 1, b"\xff" * 40000)),
+    "no picture": ("undecodable", r"picture is damaged", lambda r: r.epitome(0, len(LAYERS) + 1, b"\xff" * 400)),
     "not a message": ("unreadable", r"cannot be read as Epitome", lambda r: serialize_message(r.epitome())[:40]),
 }
 
@@ -450,7 +477,7 @@ def test_a_frame_that_crashes_leaves_the_next_alone(bundle, monkeypatch):
 
         monkeypatch.setattr(Inference, "run", run_or_crash)
         (port,) = node._ports.values()
-        data = Encoder(bundle).encode(tiny_frames(1)[0]).segment().stream
+        data = Encoder(bundle).encode(tiny_frames(1)[0], len(LAYERS)).segment().stream
         for sequence in range(3):
             header = EpitomeHeader(sequence, bundle.id, ALL_TASKS, *SOURCE, 0, len(LAYERS), len(LAYERS), sequence)
             message = Epitome(**vars(header), data=data, checksum=header.checksum(data))

@@ -13,11 +13,11 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import serialize_message
 from ros_process import Client, NodeProcess, ros_session, wait_until
 from sensor_msgs.msg import CompressedImage, Image
-from tiny_bundle import LAYERS, make_tiny_bundle, tiny_frames
+from tiny_bundle import LAYERS, PICTURES, make_tiny_bundle, tiny_frames
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import EpitomeHeader, Segment
-from nepi_ros.image import ENCODINGS, from_rgb
+from nepi_ros.codec import Decoder, EpitomeHeader, Segment
+from nepi_ros.image import ENCODINGS, Letterbox, from_rgb
 from nepi_ros.link.wire import wire_bytes
 from nepi_ros.msg import Classification, EncoderStatus, Epitome, LinkReport
 from nepi_ros.nodes.topics import newest
@@ -29,6 +29,7 @@ DEFAULTS = {
     "target_hit_rate": 0.95,
     "min_bytes": 0,
     "max_bytes": 65535,
+    "pictures": False,
     "capacity_override_kbps": 1e5,
     "probe": True,
     "fallback": "",
@@ -78,7 +79,8 @@ class Camera:
         image = image or self.image()
 
         def complete() -> bool:
-            layers = {part.first_layer: part.layer_count for part in self.of(image)}
+            parts = sorted(self.of(image), key=lambda part: part.layer_count)
+            layers = {part.first_layer: part.layer_count for part in parts}
             return bool(layers) and sum(layers.values()) == self.of(image)[0].frame_layers
 
         for _ in range(20):
@@ -96,7 +98,7 @@ class Camera:
 
     def grown(self) -> None:
         """Send frames until they have all useful layers: the link is found frame by frame."""
-        useful = self.bundle.profile.useful_layers(self.bundle.tasks)
+        useful = self.bundle.profile.useful_layers(self.bundle.tasks, len(LAYERS))
         wait_until(lambda: self.layers() == useful, f"all useful layers; {self.statuses[-1:]}")
 
     def wait_for_status(self, accept: Callable[[EncoderStatus], bool], what: str) -> EncoderStatus:
@@ -105,7 +107,7 @@ class Camera:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny", pictures=PICTURES)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +156,7 @@ def test_an_image_becomes_an_epitome(camera, bundle):
     header = EpitomeHeader.from_message(epitome)
     header.validate_against(bundle, bytes(epitome.data), epitome.checksum)
     assert (epitome.header.frame_id, header.width, header.height, header.task_mask) == ("camera", 320, 240, 7)
-    assert header.frame_layers == bundle.profile.useful_layers(bundle.tasks)
+    assert header.frame_layers == bundle.profile.useful_layers(bundle.tasks, len(LAYERS))
     latent = bundle.coder().decode([segment_of(epitome)])
     assert latent.any() and 0 <= header.handover_ns <= time.monotonic_ns()
 
@@ -218,7 +220,7 @@ def test_tasks_change_the_epitomes(camera, client, bundle):
     client.set_parameters(NODE, tasks=["classification"])
     (epitome,) = camera.exchange()
     assert epitome.task_mask == Epitome.TASK_CLASSIFICATION
-    assert epitome.frame_layers == bundle.profile.useful_layers(["classification"]) < len(LAYERS)
+    assert epitome.frame_layers == bundle.profile.useful_layers(["classification"], len(LAYERS)) < len(LAYERS)
     refused = client.set_parameters(NODE, tasks=["classification", "cooking"])[0]
     assert not refused.successful and "cooking" in refused.reason
 
@@ -289,6 +291,20 @@ def test_a_change_takes_effect_within_two_frames(camera, client, name):
     client.set_parameters(NODE, **{name: value})
     camera.exchange()
     assert all(holds(epitome) for epitome in camera.exchange())
+
+
+def test_frames_become_pictures_where_that_is_wanted(camera, bundle, client):
+    assert camera.layers() <= len(LAYERS)
+    client.set_parameters(NODE, pictures=True)
+    wait_until(lambda: camera.layers() > len(LAYERS), "a picture")
+    ahead, picture, *_ = camera.exchange()  # the first once more where some were lost
+    assert ahead.first_layer == picture.first_layer == 0 and ahead.layer_count <= len(LAYERS)
+    shown = Decoder(bundle).read([segment_of(picture)])
+    small = Letterbox(FRAME.shape[1::-1], bundle.input_size).apply(FRAME)
+    assert shown.shape == small.shape and np.abs(shown.astype(float) - small).mean() < 3
+    client.set_parameters(NODE, pictures=False)
+    camera.exchange()
+    assert camera.layers() <= len(LAYERS)
 
 
 def test_a_shorter_deadline_takes_effect_within_two_frames(camera, client):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
+from tiny_bundle import PICTURES, make_tiny_bundle, tiny_frames
 
-from nepi_ros.codec import EncodedFrame, EpitomeHeader, LayeredCoder, LayerShape, Segment, fit_tables
+from nepi_ros.codec import EncodedFrame, Encoder, EpitomeHeader, LayeredCoder, LayerShape, Segment, fit_tables
 from nepi_ros.link.wire import packets, wire_bytes
 from nepi_ros.msg import Epitome
 from nepi_ros.nodes.epitomes import OutgoingFrame, choices, data_room, segments_within, wire_size
@@ -74,6 +75,18 @@ def test_a_first_layer_that_is_smaller_than_the_model_has_it_is_sent():
     assert written < choices(frame, (0.5,), "", 1500).sizes[0]
     assert segments_within(frame, written, (0.5,), "", 1500)
     assert not segments_within(frame, written - 1, (0.5,), "", 1500)
+
+
+def test_pictures_are_sent_where_the_budget_has_room_for_them(tmp_path):
+    bundle = make_tiny_bundle(tmp_path / "tiny", pictures=PICTURES)
+    frame = Encoder(bundle).encode(tiny_frames(1, seed=5)[0])
+    worth, room = range(frame.layers), data_room("camera", 1500)
+    costs = [wire_size(frame.segments(count, room), "camera", 1500) for count in range(1, frame.layers + 1)]
+    about = choices(frame, worth, "camera", 1500).sizes
+    assert costs == sorted(costs) and about == pytest.approx(costs, rel=0.25)
+    for layers in range(bundle.layer_count - len(PICTURES), frame.layers + 1):
+        assert segments_within(frame, costs[layers - 1] * 5 // 4, worth, "camera", 1500)[-1].stop >= layers
+        assert segments_within(frame, costs[layers - 1] - 1, worth, "camera", 1500)[-1].stop < layers
 
 
 def check_budgets(frame: EncodedFrame, mtu: int) -> None:

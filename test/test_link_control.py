@@ -171,6 +171,16 @@ def test_headers_are_not_all_that_is_sent_when_the_link_stands_still() -> None:
     assert stalled(100).granted[-2].bytes == LEAST  # 48 ms more
 
 
+def test_what_is_not_ordinary_is_for_a_link_that_is_calm() -> None:
+    choices = Choices(np.array([400, 700, 800]), np.array([0.2, 0.8, 0.9]))
+    careful = replace(choices, ordinary=700)
+    budgets = [failing(RESULTS).budget(60.0, 0.0, 200, which).bytes for which in (choices, careful)]
+    assert budgets[0] >= 800 > budgets[1] >= 700
+    play = loop(ConstantRate(8000))
+    play.choices = Choices(np.array([400, 1500, 9000]), np.array([0.5, 0.95, 1.0]), ordinary=1500)
+    assert min(play.run(100)[20:]) >= 9000
+
+
 def test_what_can_never_be_in_time_is_not_chosen_for_its_worth() -> None:
     play = loop(ConstantRate(100))
     play.choices = Choices(np.array([400, 5000]), np.array([0.1, 1.0]))

@@ -32,8 +32,7 @@ from nepi_ros.training.networks import Decoder as CodecDecoder  # noqa: E402
 from nepi_ros.training.optimiser import Optimiser  # noqa: E402
 from nepi_ros.training.targets import build_target, fuse_batch_norm, load_network, round_weights  # noqa: E402
 
-LEARNT = "3/whole, 1/64, 2/32, 2 x 2/16"
-LAYERS = f"{LEARNT}, 3/mean, 4/detail"
+LAYERS = "3/whole, 1/64, 2/32, 2 x 2/16"
 STAGE = {"steps": 4, "batch": 2, "rate": 0.001}
 CONFIG = {
     "name": "tiny", "train": "frames", "val": "frames", "notice": "made by a test",
@@ -45,8 +44,8 @@ CONFIG = {
     },
     "targets": {"width": 0.5, "joint": STAGE, "tune": STAGE},
     "codec": {
-        "layers": LAYERS, "target_bytes": 60,
-        "strong": STAGE, "imitation": STAGE, "light": STAGE, "detail": STAGE,
+        "layers": LAYERS, "target_bytes": 60, "pictures": True,
+        "strong": STAGE, "imitation": STAGE, "light": STAGE,
     },
 }  # fmt: skip
 
@@ -88,7 +87,7 @@ def bundle(folder, tmp_path_factory) -> Bundle:
 
 def test_a_run_makes_a_bundle_that_encodes_and_decodes(bundle, folder):
     groups = [(layer.channels, layer.height, layer.width) for layer in bundle.layers if layer.part == 0]
-    assert groups == [(3, 1, 1), (1, 1, 2), (2, 2, 3), (2, 4, 6), (2, 4, 6), (3, 4, 6), (4, 8, 12)]
+    assert groups == [(3, 1, 1), (1, 1, 2), (2, 2, 3), (2, 4, 6), (2, 4, 6)]
     assert len(bundle.layers) > len(groups)
     assert bundle.profile.frames == 6
     assert list(bundle.profile.bytes) == sorted(bundle.profile.bytes)
@@ -309,7 +308,7 @@ def codec_of(folder: Path, name: str, **changes) -> TrainConfig:
 
 def test_a_task_blind_codec_learns_the_image(folder, frames, tmp_path):
     halves = {"strong": STAGE | {"steps": 20}, "light": {"steps": 40, "batch": 4, "rate": 0.01}}
-    config = codec_of(folder, "blind", objective="image", layers=LEARNT, **halves)
+    config = codec_of(folder, "blind", objective="image", **halves)
     trained = train_codec(config, frames, {}, tmp_path)
     assert torch.load(tmp_path / "image.pt", weights_only=True)["step"] == 60  # as long as both stages of its sibling
     untrained = light_codec(trained.layout).eval()
@@ -340,7 +339,7 @@ def places(frames) -> dict[str, torch.nn.Module]:
 
 def test_the_codec_learns_what_the_target_network_needs(folder, frames, places, tmp_path):
     long = {"steps": 40, "batch": 6, "rate": 0.01}
-    codec = CONFIG["codec"] | {"layers": LEARNT, "strong": long, "imitation": long, "light": long}
+    codec = CONFIG["codec"] | {"strong": long, "imitation": long, "light": long}
     still = {"zoom": 1.0, "turn_deg": 0.0, "colour": 0.0}
     config = TrainConfig.load(write_config(folder, "eager", codec=codec, augment=still))
     trained = train_codec(config, frames, places, tmp_path)
@@ -353,8 +352,8 @@ def test_the_codec_learns_what_the_target_network_needs(folder, frames, places, 
 
 def test_a_light_encoder_learns_from_the_strong_one_s_example(folder, frames, places, tmp_path):
     long, none = {"steps": 60, "batch": 6, "rate": 0.003}, {"steps": 0}
-    config = codec_of(folder, "pupil", layers=LEARNT, strong=STAGE, imitation=long, light=none)
-    trained, untrained = train_codec(config, frames, places, tmp_path), light_codec(LatentLayout.of(LEARNT)).eval()
+    config = codec_of(folder, "pupil", strong=STAGE, imitation=long, light=none)
+    trained, untrained = train_codec(config, frames, places, tmp_path), light_codec(LatentLayout.of(LAYERS)).eval()
     image = frames.image.float() / 255.0
     eyes = Eyes(places)
     teacher = Codec(trained.layout, StrongEncoder(trained.layout, eyes.channels), CodecDecoder(trained.layout))
@@ -410,14 +409,6 @@ def test_a_light_codec_begins_alike_after_a_stop(folder, frames, places, tmp_pat
         assert torch.equal(weight, whole.state_dict()[name]), name
 
 
-def test_the_picture_s_layers_leave_what_was_learnt_without_them(folder, frames, places, tmp_path):
-    config = codec_of(folder, "pictured")
-    codec, light = train_codec(config, frames, places, tmp_path), torch.load(tmp_path / "light.pt", weights_only=True)
-    learnt = {name.removeprefix("module."): weight for name, weight in light["average"].items() if name != "n_averaged"}
-    assert set(learnt) < set(codec.state_dict())
-    assert all(torch.equal(weight, codec.state_dict()[name]) for name, weight in learnt.items())
-
-
 def test_a_checkpoint_of_other_layers_is_refused(folder, frames, places, tmp_path):
     train_codec(codec_of(folder, "before", layers="1/16, 1/32"), frames, places, tmp_path)
     with pytest.raises(ConfigError, match="strong.pt.*another configuration.*of 1/16, 1/32, not 1/32, 1/16"):
@@ -433,7 +424,7 @@ def test_single_frames_make_a_batch_too(folder, frames, places, tmp_path):
 def test_networks_that_show_no_features_need_no_strong_encoder(folder, frames, tmp_path):
     mean = {"classification": torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())}
     train_codec(codec_of(folder, "foreign"), frames, mean, tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["detail.pt", "light.pt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["light.pt"]
 
 
 def test_a_gpu_that_is_not_there_is_named(folder, tmp_path):
@@ -500,10 +491,9 @@ def test_eight_bit_weights_are_stored_in_eight_bits():
         ({"codec": {"layers": [1, 2, 5]}}, "codec.layers: .*is no text; write for instance 4/whole"),
         ({"codec": {"layers": "2/16, 3/8"}}, "codec.layers: '3/8' is no layer; write for instance 4/whole"),
         ({"codec": {"layers": "0/16"}}, "codec.layers: '0/16'"),
-        ({"codec": {"layers": "3/mean, 4/detail"}}, "codec.layers: there are none but those of the picture itself"),
-        ({"codec": {"layers": "1/16, 4/detail"}}, "codec.layers: the picture itself is 3/mean, then 4 to 20"),
         ({"codec": {"augment": {"zom": 1}}}, "codec.augment.zom: unknown"),
         ({"codec": {"layers": "300 x 1/16"}}, "codec.layers: more than 255 layers"),
+        ({"codec": {"pictures": 1}}, "codec.pictures: 1 is neither true nor false"),
         ({"codec": {"target_bytes": 0}}, "codec: target_bytes"),
         ({"codec": 3}, "codec.: expected a mapping"),
         ({"codec": {"objective": "beauty"}}, "codec.objective: 'beauty'"),

@@ -26,12 +26,12 @@ from nepi_ros.training.codec import (  # noqa: E402
 )  # fmt: skip
 from nepi_ros.training.config import CodecConfig  # noqa: E402
 from nepi_ros.training.export import export_codec  # noqa: E402
-from nepi_ros.training.latent import LatentLayout, grid  # noqa: E402
+from nepi_ros.training.latent import CELLS, LatentLayout, grid  # noqa: E402
 from nepi_ros.training.networks import Decoder  # noqa: E402
 from nepi_ros.training.quantise import quantised  # noqa: E402
 
 SIZE = (144, 112)  # 9 x 7 squares of 16 pixels: odd on the finest grid already
-LAYOUT = LatentLayout.of("4/whole, 1/64, 2/32, 2 x 2/16, 3/mean, 4/detail")
+LAYOUT = LatentLayout.of("4/whole, 1/64, 2/32, 2 x 2/16")
 
 
 @pytest.fixture
@@ -44,7 +44,6 @@ def codec() -> Codec:
             made.encoder(torch.rand(4, 3, SIZE[1], SIZE[0]))
         for layer in (*made.encoder.heads.grids, made.encoder.heads.whole[-1]):
             layer.weight.mul_(10.0)
-        made.decoder.picture.correction[-2].weight.normal_(std=0.1)
     return made.eval()
 
 
@@ -67,7 +66,7 @@ def session(data: bytes) -> onnxruntime.InferenceSession:
 @torch.no_grad()
 def test_the_encoder_gives_the_maps_of_the_layout(codec, image):
     maps = codec.encoder(networks_input(image))
-    assert [tuple(m.shape) for m in maps] == [(2, LAYOUT.channels(cell), *grid(cell, SIZE)) for cell in LAYOUT.cells]
+    assert [tuple(m.shape) for m in maps] == [(2, LAYOUT.channels(cell), *grid(cell, SIZE)) for cell in CELLS]
 
 
 @torch.no_grad()
@@ -107,7 +106,7 @@ def test_the_prior_s_bits_are_those_of_a_distribution():
 
 
 def test_sizes_count_every_layer_that_is_sent_once(codec):
-    maps = [torch.zeros(2, LAYOUT.channels(cell), *grid(cell, SIZE)) for cell in LAYOUT.cells]
+    maps = [torch.zeros(2, LAYOUT.channels(cell), *grid(cell, SIZE)) for cell in CELLS]
     values = [shape.size for shape in LAYOUT.shapes(SIZE)]
     torch.manual_seed(0)
     sizes = codec.sizes(maps, torch.tensor([len(values), 2]))
@@ -168,9 +167,7 @@ def test_exported_networks_do_what_the_trained_ones_do(codec, image):
 def test_no_batch_norm_is_left_to_run_and_weights_have_sixteen_bits(codec):
     graph = onnx.load_from_string(export_codec(codec, SIZE)["encoder.onnx"]).graph
     assert "BatchNormalization" not in {node.op_type for node in graph.node}
-    # The picture's weights are round numbers before any training, which fit 8 bits.
-    learnt = [weight for weight in graph.initializer if not weight.name.startswith("encoder.picture.")]
-    weights = {weight.data_type for weight in learnt if len(weight.dims) > 1}
+    weights = {weight.data_type for weight in graph.initializer if len(weight.dims) > 1}
     assert weights == {onnx.TensorProto.FLOAT16}
 
 
@@ -197,22 +194,14 @@ def work_of(network: torch.nn.Module, *example) -> int:
     return counter.get_total_flops() // 2
 
 
-@pytest.mark.parametrize(
-    "layers",
-    [
-        "2 x 4/whole, 3 x 1/64, 2 x 2/64, 8 x 1/32, 2 x 2/32, 10 x 1/16, 6 x 2/16, 2 x 3/16",
-        "2 x 4/whole, 3 x 1/64, 4 x 1/32, 6 x 1/16, 6 x 2/16, 3 x 4/16, 3/mean, 18/detail",
-    ],
-    ids=["learnt", "pictured"],
-)
-def test_the_light_networks_are_light(layers, tmp_path):
-    layout = LatentLayout.of(layers)
+def test_the_light_networks_are_light(tmp_path):
+    layout = LatentLayout.of("2 x 4/whole, 3 x 1/64, 2 x 2/64, 8 x 1/32, 2 x 2/32, 10 x 1/16, 6 x 2/16, 2 x 3/16")
     size, light, wide = (480, 368), light_codec(layout), Decoder(layout)
     files = export_codec(light, size)
     encoder, slim = (macs(files[f"{side}coder.onnx"], tmp_path / f"{side}coder.onnx") for side in ("en", "de"))
     assert encoder <= 250e6
     # The shapes in the files are known, so that the bench counts what there is.
-    maps = [torch.zeros(1, layout.channels(cell), *grid(cell, size)) for cell in layout.cells]
+    maps = [torch.zeros(1, layout.channels(cell), *grid(cell, size)) for cell in CELLS]
     assert encoder == work_of(light.encoder, torch.zeros(1, 3, 368, 480))
     assert slim == work_of(light.decoder, maps)
     assert 3 * slim <= work_of(wide, maps)
@@ -224,10 +213,6 @@ def test_an_encoder_in_eight_bits_gives_nearly_the_same_latents(codec, image, tm
     small = quantised(plain, images)
     wanted, got = (session(network).run(None, {"image": images})[0].astype(float) for network in (plain, small))
     assert np.sqrt(np.mean((got - wanted) ** 2)) < 0.2 * wanted.std()
-    weights = {
-        weight.data_type
-        for weight in onnx.load_from_string(small).graph.initializer
-        if len(weight.dims) == 4 and "picture" not in weight.name
-    }
+    weights = {weight.data_type for weight in onnx.load_from_string(small).graph.initializer if len(weight.dims) == 4}
     assert weights == {onnx.TensorProto.INT8}
     assert macs(small, tmp_path / "small.onnx") == macs(plain, tmp_path / "plain.onnx")

@@ -8,19 +8,18 @@ torch = pytest.importorskip("torch", reason="training needs torch; install the t
 
 from nepi_ros.codec import LayeredCoder, LayerShape, fit_tables  # noqa: E402
 from nepi_ros.errors import ConfigError  # noqa: E402
-from nepi_ros.training.latent import CELLS, DETAIL, MEAN, LatentLayout, grid  # noqa: E402
+from nepi_ros.training.latent import CELLS, LatentLayout, grid  # noqa: E402
 
 SIZE = (240, 176)  # of which no coarse cell is a whole part
 # Layers of one map lie apart, so that their order matters.
 LAYOUT = LatentLayout.of("2/16, 3/whole, 1/64, 1/32, 1/16, 1/whole")
-PICTURED = LatentLayout.of("2/16, 3/mean, 1/detail, 3/detail")
 
 
-def random_maps(frames: int, layout: LatentLayout = LAYOUT) -> list[torch.Tensor]:
+def random_maps(frames: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return [
-        torch.randint(-3, 4, (frames, layout.channels(cell), *grid(cell, SIZE)), generator=generator).float()
-        for cell in layout.cells
+        torch.randint(-3, 4, (frames, LAYOUT.channels(cell), *grid(cell, SIZE)), generator=generator).float()
+        for cell in CELLS
     ]
 
 
@@ -28,27 +27,6 @@ def test_layers_are_read_in_the_order_written():
     layout = LatentLayout.of("4/whole, 2 x 1/64,8x2/16")
     assert layout.layers == ((4, 0), (1, 64), (1, 64)) + ((2, 16),) * 8
     assert LatentLayout.of(layout.text) == layout
-
-
-def test_layers_of_the_picture_itself_have_maps_of_their_own():
-    assert LAYOUT.cells == CELLS and not LAYOUT.pictured and LAYOUT.learnt == LAYOUT
-    assert PICTURED.cells == (*CELLS, MEAN, DETAIL) and PICTURED.pictured
-    assert LatentLayout.of(PICTURED.text) == PICTURED and PICTURED.learnt == LatentLayout.of("2/16")
-    assert PICTURED.shapes(SIZE) == (
-        LayerShape(2, 11, 15), LayerShape(3, 11, 15), LayerShape(1, 22, 30), LayerShape(3, 22, 30),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "1/16, 3/mean", "1/16, 4/detail", "1/16, 1/mean, 4/detail", "1/16, 3/mean, 3/detail", "1/16, 3/mean, 21/detail",
-        "3/mean, 1/16, 4/detail", "1/16, 4/detail, 3/mean", "1/16, 3/mean, 3/mean, 4/detail", "3/mean, 4/detail, 1/16",
-    ],
-)  # fmt: skip
-def test_a_picture_in_part_or_not_at_the_end_is_refused(text):
-    with pytest.raises(ConfigError, match="codec.layers: the picture itself is 3/mean, then 4 to 20 channels"):
-        LatentLayout.of(text)
 
 
 @pytest.mark.parametrize("text", ["", "4", "4/48", "1/16;1/16", "0 x 1/16", "-1/16", "1/16,"])
@@ -64,11 +42,10 @@ def test_cells_at_the_edge_may_reach_beyond_the_frame():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("layout", [LAYOUT, PICTURED], ids=["learnt", "pictured"])
-def test_maps_come_back_from_flat_latents(layout):
-    maps = random_maps(3, layout)
-    again = layout.maps(layout.flat(maps), SIZE)
-    assert len(again) == len(maps) and all(torch.equal(a, b) for a, b in zip(again, maps, strict=True))
+def test_maps_come_back_from_flat_latents():
+    maps = random_maps(3)
+    again = LAYOUT.maps(LAYOUT.flat(maps), SIZE)
+    assert all(torch.equal(a, b) for a, b in zip(again, maps, strict=True))
 
 
 def test_flat_latents_lie_layer_by_layer_channel_by_channel_row_by_row():

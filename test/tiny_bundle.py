@@ -14,11 +14,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nepi_ros.bundle import Bundle, write_bundle
-from nepi_ros.codec import Decoder, Encoder, LayerShape, TargetNetworks, fit_tables, untouched
+from nepi_ros.codec import Decoder, Encoder, LayerShape, PictureFormat, TargetNetworks, fit_tables, untouched
 from nepi_ros.codec.sessions import Network
 from nepi_ros.profile import Profile
 from nepi_ros.tasks import REGISTRY, TASKS
 
+PICTURES = (PictureFormat(120, 90, 80, True), PictureFormat(160, 120, 90, False), PictureFormat(160, 120, 95, True))
+"""Pictures for 160 x 120 pixels."""
 BLOCK = 8
 LAYERS = (1, 2, 2, 3, 3, 3)
 CHANNELS = sum(LAYERS)
@@ -53,10 +55,11 @@ def make_tiny_bundle(
     name: str = "tiny",
     seed: int = 0,
     tasks: Sequence[str] = TASKS,
+    pictures: Sequence[PictureFormat] = (),
 ) -> Bundle:
     """Write a bundle for `width` x `height` images (multiples of 8) to `path` and load it.
 
-    Another `name` or `seed` gives another id; equal arguments give equal bundles.
+    Another `name`, `seed` or `pictures` gives another id; equal arguments give equal bundles.
     """
     if width % BLOCK or height % BLOCK:
         raise ValueError(f"{width} x {height} is not in whole blocks of {BLOCK} pixels")
@@ -75,9 +78,11 @@ def make_tiny_bundle(
         "created": "2024-01-01T00:00:00+00:00",
         "input": {"width": width, "height": height},
         "layers": [asdict(layer) for layer in layers],
+        "pictures": [asdict(picture) for picture in pictures],
         "tasks": {task: {"network": f"{task}.onnx", **_TASKS[task]} for task in TASKS if task in tasks},
-        "profile": Profile((0.0,) * len(LAYERS), {task: (0.0,) * len(LAYERS) for task in tasks}).to_json(),
     }
+    nothing = (0.0,) * (len(LAYERS) + len(pictures))
+    metadata["profile"] = Profile(nothing, dict.fromkeys(tasks, nothing)).to_json()
     files = {"encoder.onnx": encoder, "decoder.onnx": _decoder(basis, height, width)}
     files |= {f"{task}.onnx": networks[task] for task in tasks}
     files |= {"entropy.npz": fit_tables(latents, layers).to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
@@ -101,7 +106,7 @@ def _profile(bundle: Bundle, frames: np.ndarray) -> Profile:
     encoder, decoder, targets = Encoder(bundle), Decoder(bundle), TargetNetworks(bundle, bundle.tasks)
     own, encoded = targets.run(untouched(frames)), [encoder.encode(frame) for frame in frames]
     sizes, agreement = [], {task: [] for task in bundle.tasks}
-    for k in range(1, len(bundle.layers) + 1):
+    for k in range(1, bundle.layer_count + 1):
         sizes.append(float(np.mean([len(frame.segment(0, k).stream) for frame in encoded])))
         outputs = targets.run(decoder.decode([[frame.segment(0, k)] for frame in encoded]))
         for task, spec in bundle.tasks.items():

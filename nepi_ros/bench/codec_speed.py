@@ -66,7 +66,7 @@ def measure(bundle: Bundle, data: Path, count: int, rounds: int) -> dict[str, An
     stopwatch = Stopwatch(bundle)
     seconds = stopwatch.run(frames, rounds)
     few = [Letterbox(rgb.shape[1::-1], bundle.input_size).apply(rgb) for rgb in frames[:_MEMORY_FRAMES]]
-    epitomes = [stopwatch.encoder.encode(image).segment() for image in few]
+    epitomes = [stopwatch.encoder.encode(image, len(bundle.layers)).segment() for image in few]
     networks = {"encoder": "encoder.onnx", "decoder": "decoder.onnx"}
     networks |= {task: spec.network for task, spec in bundle.tasks.items()}
     return {

@@ -10,7 +10,7 @@ import numpy as np
 from nepi_ros.codec import Encoder
 
 SHARES = np.geomspace(0.03, 1.0, 60)
-"""Budgets, as shares of the full epitome."""
+"""Budgets, as shares of the full epitome without pictures."""
 _NEAR = 0.1
 
 
@@ -23,7 +23,7 @@ def cutting(encoder: Encoder, images: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def _unused(encoder: Encoder, image: np.ndarray) -> np.ndarray:
-    frame = encoder.encode(image)
+    frame = encoder.encode(image, encoder.coder.layers)
     sizes = np.array([0, *(len(frame.segment(0, count).stream) for count in range(1, frame.layers + 1))])
     budgets = SHARES * sizes[-1]
     fitting = np.where(sizes <= budgets[:, None] + 1e-9, sizes, 0).max(axis=1)

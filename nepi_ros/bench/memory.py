@@ -41,7 +41,7 @@ def _libraries() -> float | None:
 def _making(folder: Path, images: Sequence[np.ndarray]) -> float | None:
     encoder = Encoder(Bundle.load(folder))
     for image in images:
-        encoder.encode(image).segment()
+        encoder.encode(image, encoder.coder.layers).segment()
     return peak_memory_mb()
 
 

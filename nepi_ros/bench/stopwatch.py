@@ -11,6 +11,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ JPEG_QUALITY = 90
 
 MAKING = ("resize", "encoder network", "entropy encoding")
 READING = ("entropy decoding", "decoder network")
+PICTURE = ("largest picture, writing", "largest picture, reading")
 JPEG = ("JPEG encoding", "JPEG decoding", "JPEG encoding, input size", "JPEG decoding, input size")
 
 Steps = dict[str, Callable[[], object]]
@@ -32,14 +34,16 @@ Steps = dict[str, Callable[[], object]]
 class Stopwatch:
     """Times the steps of one bundle, on one core.
 
-    `making` and `reading` name the epitome's own steps in order; `jpeg` those of JPEG of quality 90, of the source
-    frame and of the frame at the networks' input size; `targets` the target networks'.
+    MAKING and READING name the steps of an epitome of the whole latent in order; PICTURE those of a bundle's largest
+    picture, which is read in place of that; JPEG those of JPEG of quality 90, of the source frame and of the frame at
+    the networks' input size; `targets` the target networks'.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self.encoder, self.decoder = Encoder(bundle), Decoder(bundle)
         self._networks = TargetNetworks(bundle, tuple(bundle.tasks))
         self._size = bundle.input_size
+        self._picture = bundle.pictures[-1] if bundle.pictures else None
         self.targets = tuple(bundle.tasks)
 
     def run(self, frames: Sequence[np.ndarray], rounds: int) -> dict[str, np.ndarray]:
@@ -71,6 +75,10 @@ class Stopwatch:
             "entropy decoding": lambda: self.decoder.coder.decode([segment]),
             "decoder network": lambda: self.decoder.images(decoded[None]),
         }
+        if self._picture:
+            stream = self._picture.write(image)
+            actions = partial(self._picture.write, image), partial(self._picture.read, stream, self._size)
+            steps |= dict(zip(PICTURE, actions, strict=True))
         for what, source in (("", rgb), (", input size", image)):
             bgr = np.ascontiguousarray(source[..., ::-1])
             code = jpeg(bgr)

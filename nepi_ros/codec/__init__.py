@@ -6,10 +6,11 @@ from nepi_ros.codec.entropy import CodedLatent, EntropyTables, LayeredCoder, Seg
 from nepi_ros.codec.fitting import fit_tables
 from nepi_ros.codec.header import DamagedEpitomeError, EpitomeHeader, ForeignBundleError, UnavailableTaskError
 from nepi_ros.codec.networks import Decoder, EncodedFrame, Encoder, TargetNetworks, untouched
+from nepi_ros.codec.picture import PictureFormat
 from nepi_ros.codec.sessions import make_session
 
 __all__ = [
     "CodedLatent", "DamagedEpitomeError", "Decoder", "EncodedFrame", "Encoder", "EntropyTables", "EpitomeHeader",
-    "ForeignBundleError", "LayerShape", "LayeredCoder", "Segment", "TargetNetworks", "UnavailableTaskError",
-    "fit_tables", "make_session", "parted", "untouched",
+    "ForeignBundleError", "LayerShape", "LayeredCoder", "PictureFormat", "Segment", "TargetNetworks",
+    "UnavailableTaskError", "fit_tables", "make_session", "parted", "untouched",
 ]  # fmt: skip

@@ -74,7 +74,7 @@ class EpitomeHeader:
                 f"epitome made with bundle {self.bundle_id:016x}, but this side has {bundle.name} ({bundle.id:016x}); "
                 "set the same `bundle` on the robot and the edge"
             )
-        self._validate_sizes(len(bundle.layers))
+        self._validate_sizes(bundle.layer_count)
         self._validate_tasks(bundle)
 
     def _validate_sizes(self, layers: int) -> None:

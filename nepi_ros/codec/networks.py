@@ -9,39 +9,69 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nepi_ros.codec.entropy import CodedLatent, Segment
+from nepi_ros.codec.picture import Album
 from nepi_ros.codec.sessions import Network
-from nepi_ros.errors import ConfigError
+from nepi_ros.errors import CodecError, ConfigError
 
 if TYPE_CHECKING:
     from nepi_ros.bundle import Bundle
 
+_AHEAD = 16
+"""Share of a picture's bytes, one in so many, that latents ahead of it may take."""
+
 
 @dataclass(frozen=True)
 class EncodedFrame:
-    """One frame's first `layers` layers, most important first, ready to be cut and written."""
+    """One frame's first `layers` layers, most important first, ready to be cut and written: those of its latent, then
+    those of its `album`."""
 
     latent: CodedLatent
     layers: int
+    album: Album | None = None
 
     def sizes_about(self, room: int) -> list[list[int]]:
-        """What the model says `segments` makes of the first 1, 2, ... layers: bytes of each, true to a byte or two."""
+        """What `segments` makes of the first 1, 2, ... layers: bytes of each, true to a byte or two, pictures about."""
+        latents = self._latents_about(min(self.layers, self.latent.layers), room)
+        if self.album is None:
+            return latents
+        pictures = self.album.bytes_about()[: self.layers - len(latents)]
+        return latents + [[math.ceil(self.latent.bits[self._ahead(size)] / 8), size] for size in pictures]
+
+    def _ahead(self, size: int) -> int:
+        """How many layers of the latent go ahead of a picture of so many bytes."""
+        return self._fitting(0, self.latent.layers, size // _AHEAD)
+
+    def _latents_about(self, layers: int, room: int) -> list[list[int]]:
+        """`sizes_about` by the entropy coder's model."""
         bits, first, before, found = self.latent.bits.tolist(), 0, [], []
-        for count in range(1, self.layers + 1):
+        for count in range(1, layers + 1):
             if bits[count] - bits[first] > 8 * room and count - first > 1:
                 before, first = found[-1], count - 1
             found.append([*before, math.ceil((bits[count] - bits[first]) / 8)])
         return found
 
     def segment(self, first: int = 0, count: int | None = None) -> Segment:
-        """Layers first to first + count - 1 (all from `first` on by default) in one stream."""
-        return self.latent.segment(first, self.layers - first if count is None else count)
+        """Layers first to first + count - 1 (all from `first` on by default) in one stream.
+
+        Where the last of them is a picture, the stream is that picture; it must say all, so `first` must be 0.
+        """
+        count = self.layers - first if count is None else count
+        if first + count <= self.latent.layers:
+            return self.latent.segment(first, count)
+        if first or count > self.latent.layers + len(self.album or ()):
+            raise ValueError(f"layers {first} to {first + count - 1} asked; the last is no picture of the frame")
+        return Segment(0, count, self.album.stream(count - self.latent.layers - 1))
 
     def segments(self, count: int, room: int) -> list[Segment]:
         """The first `count` layers in segments of at most `room` bytes.
 
         A layer longer than `room` on its own gets a segment to itself: layers are the smallest unit that decodes, so
-        the network must fragment it.
+        the network must fragment it. That goes for most pictures. A few layers of the latent go ahead of one: something
+        arrives when a fragment is lost, and the time between the two tells what the link carries.
         """
+        if count > self.latent.layers:
+            picture = self.segment(0, count)
+            return [self.segment(0, self._ahead(len(picture.stream))), picture]
         parts: list[Segment] = []
         while not parts or parts[-1].stop < count:
             parts.append(self._longest(parts[-1].stop if parts else 0, count, room))
@@ -68,6 +98,8 @@ class Encoder:
     def __init__(self, bundle: "Bundle", threads: int = 1, providers: Sequence[str] | None = None) -> None:
         width, height = bundle.input_size
         self.coder = bundle.coder()
+        self._layers, self._pictures = bundle.layer_count, bundle.pictures
+        self._usual = bundle.profile.bytes[len(bundle.layers) :]
         self._shape = (height, width, 3)
         source, result = ("image", np.uint8, self._shape), ("latent", np.int8, (self.coder.size,))
         self._network = Network(bundle.path / "encoder.onnx", source, result, providers, threads)
@@ -80,18 +112,20 @@ class Encoder:
 
     def encode(self, rgb: np.ndarray, layers: int | None = None) -> EncodedFrame:
         """The first `layers` layers (all by default) of an RGB image uint8 [H, W, 3] at the bundle's input size."""
-        count = self.coder.layers if layers is None else layers
-        if not 1 <= count <= self.coder.layers:
-            raise ValueError(f"{count} layers asked of {self.coder.layers}")
-        return EncodedFrame(self.coder.code(self.latents(rgb[None])[0]), count)
+        count = self._layers if layers is None else layers
+        if not 1 <= count <= self._layers:
+            raise ValueError(f"{count} layers asked of {self._layers}")
+        album = Album(rgb, self._pictures, self._usual) if count > self.coder.layers else None
+        return EncodedFrame(self.coder.code(self.latents(rgb[None])[0]), count, album)
 
 
 class Decoder:
     """Turns layers back into images: the edge's side of a bundle."""
 
     def __init__(self, bundle: "Bundle", providers: Sequence[str] | None = None, threads: int = 1) -> None:
-        width, height = bundle.input_size
+        self._size = width, height = bundle.input_size
         self.coder = bundle.coder()
+        self._pictures = bundle.pictures
         source, result = ("latent", np.int8, (self.coder.size,)), ("image", np.float32, (3, height, width))
         self._network = Network(bundle.path / "decoder.onnx", source, result, providers, threads)
 
@@ -100,16 +134,37 @@ class Decoder:
         """The execution providers in use, the preferred one first."""
         return self._network.providers
 
-    def images(self, latents: np.ndarray) -> np.ndarray:
-        """Images float32 [N, 3, H, W], about 0 to 1, of flat latents int8 [N, T]."""
-        return self._network.run(np.ascontiguousarray(latents))
+    def read(self, segments: Sequence[Segment]) -> np.ndarray:
+        """What a frame's segments from layer 0 on say: a latent, flat int8 [T], or a picture, uint8 [H, W, 3].
+
+        Raises CodecError when they are damaged.
+        """
+        last = segments[-1] if segments else None
+        if last is None or last.stop <= self.coder.layers:
+            return self.coder.decode(segments)
+        number = last.stop - self.coder.layers - 1
+        if last.first or number >= len(self._pictures):
+            raise CodecError(f"a segment of layers {last.first} to {last.stop - 1} holds no picture of the bundle")
+        return self._pictures[number].read(last.stream, self._size)
+
+    def images(self, contents: Sequence[np.ndarray]) -> np.ndarray:
+        """Images float32 [N, 3, H, W], about 0 to 1, of N frames' contents as `read` gives them."""
+        painted = [number for number, content in enumerate(contents) if content.ndim == 1]
+        if len(painted) == len(contents):
+            return self._network.run(np.stack(contents))
+        images = np.empty((len(contents), 3, *self._size[::-1]), np.float32)
+        if painted:
+            images[painted] = self._network.run(np.stack([contents[number] for number in painted]))
+        for number in set(range(len(contents))) - set(painted):
+            images[number] = untouched(contents[number][None])[0]
+        return images
 
     def decode(self, frames: Sequence[Sequence[Segment]]) -> np.ndarray:
         """Images float32 [N, 3, H, W] of N frames' segments (any prefix each).
 
-        Raises CodecError when one is damaged; to lose that frame alone, decode with `coder` and call `images`.
+        Raises CodecError when one is damaged; to lose that frame alone, `read` each and call `images`.
         """
-        return self.images(np.stack([self.coder.decode(segments) for segments in frames]))
+        return self.images([self.read(segments) for segments in frames])
 
 
 class TargetNetworks:

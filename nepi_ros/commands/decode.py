@@ -39,8 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
     for path in arguments.epitomes:
         epitome = EpitomeFile.read(path)
         epitome.check_bundle(bundle, path)
-        latent = decoder.coder.decode([epitome.segment])
-        image = decoder.images(decoder.coder.prefix(latent, arguments.layers)[None])
+        image = decoder.images([_content(decoder, epitome, arguments.layers, path)])
         letterbox = Letterbox((epitome.width, epitome.height), bundle.input_size)
         _write(arguments.out / path.stem, "decoded", letterbox.crop(_picture(image[0])))
         for task, output in targets.run(image).items():
@@ -51,6 +50,16 @@ def main(arguments: argparse.Namespace) -> int:
                 best = ranked(result, bundle.tasks[task].classes, 3)
                 print(f"{path.stem}: " + ", ".join(f"{name} {score:.2f}" for name, score in best))
     return 0
+
+
+def _content(decoder: Decoder, epitome: EpitomeFile, layers: int | None, path: Path) -> np.ndarray:
+    """What the first `layers` layers of a file say (None: all), as `Decoder.read` gives it."""
+    content = decoder.read([epitome.segment])
+    if content.ndim == 1:
+        return decoder.coder.prefix(content, layers)
+    if layers is not None and layers < epitome.layers:
+        raise ConfigError(f"--layers {layers}: {path} is a picture, which has no layers to leave out")
+    return content
 
 
 def _picture(image: np.ndarray) -> np.ndarray:

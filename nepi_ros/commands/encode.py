@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Encode each image; prints a line for each."""
     bundle = Bundle.load(resolve_bundle(arguments.bundle))
-    if arguments.layers is not None and not 1 <= arguments.layers <= len(bundle.layers):
-        raise ConfigError(f"--layers {arguments.layers}: bundle {bundle.name} has 1 to {len(bundle.layers)} layers")
+    if arguments.layers is not None and not 1 <= arguments.layers <= bundle.layer_count:
+        raise ConfigError(f"--layers {arguments.layers}: bundle {bundle.name} has 1 to {bundle.layer_count} layers")
     encoder = Encoder(bundle)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for image in arguments.images:

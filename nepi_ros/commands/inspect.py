@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from nepi_ros.bundle import Bundle, resolve_bundle
-from nepi_ros.codec import LayerShape
+from nepi_ros.codec import LayerShape, PictureFormat
 from nepi_ros.epitome_file import SUFFIX, EpitomeFile
 
 
@@ -46,6 +46,8 @@ def describe_bundle(bundle: Bundle) -> str:
         f"input   {width} x {height}",
         f"latent  {len(bundle.layers)} layers of channels on a grid: {', '.join(_groups(bundle.layers))}",
     ]
+    if bundle.pictures:
+        lines.append(f"        then pictures, as JPEG: {', '.join(map(_picture, bundle.pictures))}")
     for name, spec in bundle.tasks.items():
         meaning = ", ".join(spec.classes) or f"{spec.min_m:g} to {spec.max_m:g} m"
         lines.append(f"{name}: {meaning}")
@@ -58,6 +60,11 @@ def _groups(layers: Sequence[LayerShape]) -> Iterator[str]:
         count = len(list(alike))
         times, parts = "" if count == 1 else f"{count} times ", "" if first.parts == 1 else f" in {first.parts} parts"
         yield f"{times}{first.channels} on {first.width} x {first.height}{parts}"
+
+
+def _picture(picture: PictureFormat) -> str:
+    sampling = "4:4:4" if picture.full_colour else "4:2:0"
+    return f"{picture.width} x {picture.height} {sampling} at quality {picture.quality}"
 
 
 def _profile(bundle: Bundle) -> list[str]:

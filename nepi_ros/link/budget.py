@@ -42,10 +42,14 @@ class FrameReport:
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """The sizes that a frame can be sent in: bytes on the wire, and what each is worth, 0 to 1; arrays [choices]."""
+    """The sizes that a frame can be sent in: bytes on the wire, and what each is worth, 0 to 1; arrays [choices].
+
+    Sizes beyond `ordinary` bytes are for a link that is calm.
+    """
 
     sizes: np.ndarray
     worth: np.ndarray
+    ordinary: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,9 @@ than the smallest, which is mostly headers. When the link stands still, more may
 through is better one of worth, and it still is a packet."""
 PACKET = 1300
 """Bytes on the wire that are one packet, also where tunnels take their share of the MTU."""
+CALM, SURE = 0.75, 0.95
+"""What is not ordinary, for it is much and worth little more, may be sent while so large a share of the latest frames
+says that so much of the time left is enough: what is on its way when a link begins to stall delays all that follows."""
 WINDOW = 8
 """Frames on their way at most; more only as probes."""
 PROBE_PERIOD_S = 0.5
@@ -234,6 +237,8 @@ class LinkControl:
         risk, share = self._risk.value, LOAD * self._period.mean
         growth = GROWTH if self._settings.probe else CAUTIOUS_GROWTH
         most = min(share / view.mean_up_cost, growth * max(self._forecast.most_up, least), self._settings.max_bytes)
+        if choices is not None and most > choices.ordinary:
+            most = max(choices.ordinary, min(most, view.most_up(CALM * left, down_least, SURE)))
         base = max(least, _most_promising(view, left, down_least, most, choices))
         chance = view.chance(left, base, down_least)
         granted = min(view.most_down(left, base, (1 - risk / 2) * chance), share / view.mean_down_cost)
@@ -254,7 +259,7 @@ class LinkControl:
         if choices is None:
             return least
         further = SLIGHT_TIME * max(left, 0.0) / self._view().mean_up_cost
-        most = min(times * least, least + further, self._settings.max_bytes)
+        most = min(times * least, least + further, choices.ordinary, self._settings.max_bytes)
         return max(least, int(choices.sizes[choices.sizes <= most].max(initial=0)))
 
     def _why(self, left: float) -> str:

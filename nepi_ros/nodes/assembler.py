@@ -47,7 +47,7 @@ class Frame(Generic[Header]):
     first_arrival: float
     last_arrival: float
     size: int = 0
-    segments: dict[int, Segment] = field(default_factory=dict)  # by first layer
+    segments: dict[int, Segment] = field(default_factory=dict)  # by first layer, of several the longest
     missed: int = 0
 
     @classmethod
@@ -59,7 +59,8 @@ class Frame(Generic[Header]):
 
     def add(self, part: Part[Header]) -> bool:
         """Take in a part; False when all of it was here already."""
-        if part.segment.first in self.segments:
+        known = self.segments.get(part.segment.first)
+        if known is not None and known.stop >= part.segment.stop:
             return False
         self.segments[part.segment.first] = part.segment
         self.last_arrival = part.arrival

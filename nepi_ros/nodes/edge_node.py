@@ -169,20 +169,20 @@ class EdgeNode(ManagedNode):
 
     def _answer(self, frames: Sequence[tuple[str, Frame[FrameHeader]]]) -> None:
         begun = time.monotonic()
-        jobs = [Job(self._latent(robot, frame), frame.header.task_mask) for robot, frame in frames]
+        jobs = [Job(self._content(robot, frame), frame.header.task_mask) for robot, frame in frames]
         # All of a frame's results share one grant of bytes, so they are sized together.
         outputs: list[dict[str, np.ndarray]] = [{} for _ in frames]
         for index, task, output in self._inference.run(jobs):
             outputs[index][task] = output
         for (robot, frame), job, found in zip(frames, jobs, outputs, strict=True):
-            self._publish(robot, frame, found, decoded=job.latent is not None)
+            self._publish(robot, frame, found, decoded=job.content is not None)
         self._batch_ms = 1e3 * (time.monotonic() - begun)
 
-    def _latent(self, robot: str, frame: Frame[FrameHeader]) -> np.ndarray | None:
+    def _content(self, robot: str, frame: Frame[FrameHeader]) -> np.ndarray | None:
         if not frame.complete:
             self.problems.count("incomplete")
         try:
-            return self._inference.latent(frame.prefix())
+            return self._inference.content(frame.prefix())
         except CodecError as error:
             self._refuse(robot, "undecodable", error)
             return None

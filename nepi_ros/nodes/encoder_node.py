@@ -61,6 +61,10 @@ PARAMETERS = (
     ),
     Parameter("max_bytes", 65535, "Most that a frame may spend on the wire.", "bytes", (1, 65535)),
     Parameter(
+        "pictures", False, "Whether frames may be sent as pictures while the link is wide and calm: closer to the "
+        "untouched frame, for some ten times the bytes.",
+    ),
+    Parameter(
         "capacity_override_kbps", 0.0, "What the link carries towards the edge; 0 has it measured.", "kbit/s",
         (0.0, 1e7),
     ),
@@ -225,7 +229,7 @@ class EncoderNode(ManagedNode):
         """Encode a frame, cut it to its budget and publish it, or skip it when not even one layer fits."""
         p, header = self.parameters, message.header
         tasks, mtu = p.tasks, p.mtu
-        encoded, size = self._encoder.encode(message, tasks)
+        encoded, size = self._encoder.encode(message, tasks, p.pictures)
         least = wire_size(encoded.segments(1, data_room(header.frame_id, mtu)), header.frame_id, mtu)
         worth = [self._bundle.profile.accuracy_of(layers, tasks) for layers in range(1, encoded.layers + 1)]
         possible = choices(encoded, worth, header.frame_id, mtu)

@@ -37,8 +37,10 @@ def wire_size(segments: Iterable[Segment], frame_id: str, mtu: int) -> int:
 
 
 def choices(frame: EncodedFrame, worth: Sequence[float], frame_id: str, mtu: int) -> Choices:
-    """What each prefix of a frame costs on the wire, by the model's sizes, and what it is `worth` (one per layer)."""
-    return Choices(np.array(_wire_about(frame, frame_id, mtu)), np.array(worth[: frame.layers]))
+    """What each prefix of a frame costs on the wire, by the model's sizes, and what it is `worth` (one per layer).
+    Ordinary are those without a picture."""
+    sizes = _wire_about(frame, frame_id, mtu)
+    return Choices(np.array(sizes), np.array(worth[: frame.layers]), max(sizes[: frame.latent.layers]))
 
 
 def _wire_about(frame: EncodedFrame, frame_id: str, mtu: int) -> list[int]:

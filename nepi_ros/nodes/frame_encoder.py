@@ -27,9 +27,10 @@ class FrameEncoder:
         self._encoder = Encoder(bundle, threads)
 
     def encode(
-        self, message: Image | CompressedImage, tasks: Sequence[str]
+        self, message: Image | CompressedImage, tasks: Sequence[str], pictures: bool
     ) -> tuple[EncodedFrame, tuple[int, int]]:
-        """The frame with the layers that are useful for the tasks, and the source's (width, height).
+        """The frame with the layers that are useful for the tasks, and the source's (width, height). `pictures`:
+        whether those are among them.
 
         Raises:
             ImageError: the image cannot be converted.
@@ -37,4 +38,5 @@ class FrameEncoder:
         rgb = to_rgb(message) if isinstance(message, Image) else compressed_to_rgb(message)
         size = (rgb.shape[1], rgb.shape[0])
         frame = _letterbox(size, self._bundle.input_size).apply(rgb)
-        return self._encoder.encode(frame, self._bundle.profile.useful_layers(tasks)), size
+        most = self._bundle.layer_count if pictures else len(self._bundle.layers)
+        return self._encoder.encode(frame, self._bundle.profile.useful_layers(tasks, most)), size

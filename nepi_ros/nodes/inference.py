@@ -16,9 +16,9 @@ from nepi_ros.tasks import task_names
 
 @dataclass(frozen=True)
 class Job:
-    """A decoded frame, flat int8 [T] (None when there was nothing to decode), and the tasks wanted of it."""
+    """A frame's content as `Decoder.read` gives it (None where there was nothing to read), and the tasks wanted."""
 
-    latent: np.ndarray | None
+    content: np.ndarray | None
     task_mask: int
 
 
@@ -39,20 +39,20 @@ class Inference:
         """The execution provider in use."""
         return self._decoder.providers[0]
 
-    def latent(self, segments: Sequence[Segment]) -> np.ndarray | None:
-        """What a frame's segments, from layer 0 on, say: flat int8 [T]; None without any.
+    def content(self, segments: Sequence[Segment]) -> np.ndarray | None:
+        """What a frame's segments, from layer 0 on, say, as `Decoder.read` gives it; None without any.
 
         Raises:
             CodecError: the segments are damaged.
         """
-        return self._decoder.coder.decode(segments) if segments else None
+        return self._decoder.read(segments) if segments else None
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, str, np.ndarray]]:
         """(index of the job, task, network output without batch dimension), each as soon as it is there."""
-        rows = [row for row, job in enumerate(jobs) if job.latent is not None]
+        rows = [row for row, job in enumerate(jobs) if job.content is not None]
         if not rows:
             return
-        images = self._decoder.images(np.stack([jobs[row].latent for row in rows]))
+        images = self._decoder.images([jobs[row].content for row in rows])
         for task in self._targets.tasks:
             wanted = [place for place, row in enumerate(rows) if task in task_names(jobs[row].task_mask)]
             if wanted:

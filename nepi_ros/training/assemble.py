@@ -21,11 +21,13 @@ from nepi_ros.datasets import FrameSet, Sample
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import result_over_source, result_size, truth_of
 from nepi_ros.profile import Profile
-from nepi_ros.tasks import REGISTRY, Meter, TaskSpec
+from nepi_ros.tasks import REGISTRY, TaskSpec
 from nepi_ros.training.codec import Codec
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.export import export_codec
+from nepi_ros.training.gauge import Gauge
+from nepi_ros.training.pictures import choose_pictures
 from nepi_ros.training.quantise import quantised
 
 _SIZED_FRAMES = 100
@@ -53,12 +55,16 @@ def make_bundle(
     if config.notice:
         files["NOTICE"] = config.notice.strip().encode() + b"\n"
     metadata = _metadata(config, layers)
+    samples = [sample for folder in val for sample in FrameSet.open(folder)]
     with TemporaryDirectory() as folder:
         # A profile is measured with the bundle it goes into; so the bundle is first written with an empty one.
         unmeasured = {**metadata, "profile": _empty_profile(config, len(layers)).to_json()}
         draft = write_bundle(Path(folder) / config.name, unmeasured, files)
-        profile = measure_profile(draft, [sample for folder in val for sample in FrameSet.open(folder)])
-    return write_bundle(out, {**metadata, "profile": profile.to_json()}, files)
+        profile, pictures = measure_profile(draft, samples), ()
+        if config.codec.pictures:
+            pictures, profile = choose_pictures(draft, profile, samples)
+    metadata |= {"pictures": [asdict(picture) for picture in pictures], "profile": profile.to_json()}
+    return write_bundle(out, metadata, files)
 
 
 def encode_all(encoder: bytes, images: np.ndarray) -> np.ndarray:
@@ -89,8 +95,8 @@ def measure_profile(bundle: Bundle, frames: Sequence[Sample]) -> Profile:
     networks = TargetNetworks(bundle, tuple(bundle.tasks))
     prefixes = range(1, len(bundle.layers) + 1)
     sizes = np.zeros(len(bundle.layers))
-    curves = [_Gauge(bundle.tasks) for _ in prefixes]
-    reference = _Gauge(bundle.tasks)
+    curves = [Gauge(bundle.tasks) for _ in prefixes]
+    reference = Gauge(bundle.tasks)
     for sample in tqdm(frames, desc=f"measuring {bundle.name}", unit="frame"):
         box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)
         image = box.apply(sample.rgb)
@@ -124,29 +130,6 @@ def accuracy_of(config: TrainConfig, task: str, network: nn.Module, frames: Sequ
             output = network(image)[0].float().cpu().numpy()
             meter.add(result_over_source(REGISTRY[task], output, result_size(truth, box), spec, box), truth)
     return meter.value()
-
-
-class _Gauge:
-    """Meters for all tasks at one setting."""
-
-    def __init__(self, specs: dict[str, TaskSpec]) -> None:
-        self._specs = specs
-        self.agreement: dict[str, Meter] = {task: REGISTRY[task].agreement(spec) for task, spec in specs.items()}
-        self.accuracy: dict[str, Meter] = {task: REGISTRY[task].accuracy(spec) for task, spec in specs.items()}
-
-    def add(self, got: dict[str, np.ndarray], wanted: dict[str, np.ndarray], sample: Sample, box: Letterbox) -> None:
-        """One frame: outputs on the decoded image, outputs on the untouched one, labels."""
-        for task, spec in self._specs.items():
-            entry, truth = REGISTRY[task], truth_of(sample, task)
-            size = result_size(truth, box)
-            result = result_over_source(entry, got[task][0], size, spec, box)
-            self.agreement[task].add(result, result_over_source(entry, wanted[task][0], size, spec, box))
-            if truth is not None:
-                self.accuracy[task].add(result, truth)
-
-    def measured(self) -> list[str]:
-        """Tasks that had labels."""
-        return [task for task, meter in self.accuracy.items() if np.isfinite(meter.value())]
 
 
 def _metadata(config: TrainConfig, layers: Sequence[LayerShape]) -> dict:

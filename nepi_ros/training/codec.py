@@ -5,10 +5,9 @@ N-epitomizer (Nam et al., IEEE/ACM Transactions on Networking 2024): what is kep
 target networks' outputs. Layers become ordered by importance by nested dropout (Rippel et al., ICML 2014):
 each frame of a batch is decoded from a random prefix. No labels are used.
 
-Up to four stages. A strong encoder reads the latents from what the target networks' own trunks see, together with a
-wide decoder. The light encoder learns to put out the same latents (imitation.py). Then it and the slim decoder, which
-the bundle gets, learn to paint the same images, and at last only to have the same effect on the target networks. Where
-the layout has layers of the picture itself (picture.py), these are trained last, on top of all that is learnt by then.
+Three stages. A strong encoder reads the latents from what the target networks' own trunks see, together with a wide
+decoder. The light encoder learns to put out the same latents (imitation.py). Then it and the slim decoder, which the
+bundle gets, learn to paint the same images, and at last only to have the same effect on the target networks.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from nepi_ros.training.config import CodecConfig, StageConfig, TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes, StrongEncoder
 from nepi_ros.training.imitation import REPLAYS, Lesson, Lessons, Pupil, difference, lesson_loss, mixed
-from nepi_ros.training.latent import LatentLayout
+from nepi_ros.training.latent import CELLS, LatentLayout
 from nepi_ros.training.loop import Stage, mixed_precision
 from nepi_ros.training.networks import Decoder, Encoder
 
@@ -44,8 +43,6 @@ _IMAGE_WEIGHT = 200.0
 _IMITATION, _IMITATION_END = 1.0, 0.02
 # Without a rate term for the first steps, so that no channel is starved before it carries anything.
 _RATE_FREE = 0.1
-# The weight of the rate where the picture itself is sent, whatever its size, and the share of frames with all of it.
-_PICTURE_RATE, _PICTURE_FULL = 0.03, 0.4
 # Bytes below which a size hardly matters: a message has a header too.
 _SMALL = 8.0
 
@@ -80,12 +77,12 @@ class Sizes:
 
 
 class Codec(nn.Module):
-    """Encoder, decoder and priors, trained together. The encoder gives maps, one for each of the layout's cells."""
+    """Encoder, decoder and priors, trained together. The encoder gives maps as of `networks.Heads`."""
 
     def __init__(self, layout: LatentLayout, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.layout, self.encoder, self.decoder = layout, encoder, decoder
-        self.priors = nn.ModuleList(Prior(layout.channels(cell)) for cell in layout.cells)
+        self.priors = nn.ModuleList(Prior(layout.channels(cell)) for cell in CELLS)
 
     def sizes(self, maps: Sequence[Tensor], prefixes: Tensor) -> Sizes:
         """Estimated sizes of epitomes with all layers and with the first prefixes [N], with noise for rounding."""
@@ -111,14 +108,14 @@ class RateControl:
     LOWEST = 0.02
     """Bytes are never free, however small the epitomes are: early layers would spend what only late ones may."""
 
-    def __init__(self, target_bytes: float, lowest: float = LOWEST) -> None:
-        self.target_bytes, self.lowest, self.log_weight = target_bytes, math.log(lowest), math.log(lowest)
+    def __init__(self, target_bytes: float) -> None:
+        self.target_bytes, self.log_weight = target_bytes, math.log(self.LOWEST)
 
     def weight(self, mean_bytes: float) -> float:
         """Loss per factor e in bytes, after learning the mean size of the last batch's full epitomes."""
-        error = math.log(max(mean_bytes, 1.0)) - math.log(self.target_bytes)
+        error = math.log(max(mean_bytes, 1.0) / self.target_bytes)
         moved = self.log_weight + 0.01 * max(-1.0, min(1.0, error))
-        self.log_weight = min(3.0, max(self.lowest, moved))
+        self.log_weight = min(3.0, max(math.log(self.LOWEST), moved))
         return math.exp(self.log_weight)
 
     def state_dict(self) -> dict[str, float]:
@@ -136,10 +133,9 @@ def train_codec(config: TrainConfig, frames: Frames, targets: dict[str, nn.Modul
     layout = LatentLayout.of(config.codec.layers)
     if config.codec.objective == "image":
         return _train_on_images(config, frames, layout, folder)
-    eyes, learnt = Eyes(targets, config.codec.judged), layout.learnt
-    teacher = _train_strong(config, frames, eyes, learnt, folder)
-    codec = _train_light(config, frames, eyes, learnt, teacher, folder)
-    return _train_detail(config, frames, eyes, layout, codec, folder) if layout.pictured else codec
+    eyes = Eyes(targets, config.codec.judged)
+    teacher = _train_strong(config, frames, eyes, layout, folder)
+    return _train_light(config, frames, eyes, layout, teacher, folder)
 
 
 def light_codec(layout: LatentLayout) -> Codec:
@@ -200,34 +196,6 @@ def _train_light(
         return _with_rate(terms, codec, maps, prefixes, control, done)
 
     Stage("light", folder, codec, stage, control, layout.text, orthogonal=True).run(step)
-    return codec
-
-
-def _train_detail(
-    config: TrainConfig, frames: Frames, eyes: Eyes, layout: LatentLayout, learnt: Codec, folder: Path
-) -> Codec:
-    """The light codec `learnt` as it is, and layers of the picture itself after its own: only these are trained."""
-    torch.manual_seed(config.seed)
-    codec, stage, control = light_codec(layout), config.codec.detail, RateControl(math.inf, _PICTURE_RATE)
-    shortest = len(layout.learnt.layers) + 1
-    codec.load_state_dict(learnt.state_dict(), strict=False)
-    for name, weight in codec.named_parameters():
-        weight.requires_grad_(name not in learnt.state_dict())
-    codec = _placed(codec, frames)
-
-    def step(number: int) -> tuple[Tensor, dict[str, float]]:
-        codec.eval()  # the learnt encoder's batch norms stay as they are
-        image, _ = _drawn(config, frames, layout, stage, 5, number)
-        prefixes = random_prefixes(layout, _PICTURE_FULL, len(image), shortest).to(image.device)
-        with mixed_precision(image.device):
-            sight = eyes.judge(image)
-            maps = _in_full(codec.encoder(image))
-            decoded = codec.decode(maps, prefixes)
-        terms = eyes.distances(decoded, sight)
-        terms["likeness"] = _LIKENESS_END * F.mse_loss(decoded.float(), image)
-        return _with_rate(terms, codec, maps, prefixes, control, 1.0)
-
-    Stage("detail", folder, codec, stage, control, layout.text, orthogonal=True).run(step)
     return codec
 
 
@@ -308,9 +276,9 @@ def _with_rate(
     return loss, {**shown, "bytes": mean_bytes.item(), "rate": math.exp(control.log_weight)}
 
 
-def random_prefixes(layout: LatentLayout, full_share: float, count: int, shortest: int = 1) -> Tensor:
-    """Layers kept for each of `count` frames: all for a share of them, else uniform from `shortest` up."""
-    prefixes = torch.randint(shortest, len(layout.layers) + 1, (count,))
+def random_prefixes(layout: LatentLayout, full_share: float, count: int) -> Tensor:
+    """Layers kept for each of `count` frames: all for a share of them, else uniform from 1 up."""
+    prefixes = torch.randint(1, len(layout.layers) + 1, (count,))
     return torch.where(torch.rand(count) < full_share, len(layout.layers), prefixes)
 
 

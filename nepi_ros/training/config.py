@@ -114,12 +114,12 @@ class CodecConfig:
     layers, the rest with a random prefix. objective: what must survive, the target networks' outputs (`targets`) or
     the `image` itself (mean squared error: a task-blind autoencoder, to compare with, which trains for the steps of
     both stages). strong: training of the strong encoder and the wide decoder, left out with 0 steps; imitation:
-    of the light encoder by the strong one's example; light: of the light encoder and the slim decoder together; detail:
-    of the layers of the picture itself on top of these, where `layers` has such.
+    of the light encoder by the strong one's example; light: of the light encoder and the slim decoder together.
     kept: how many of the layers, from the first, the bundle gets; all without it. Where later layers help training
     and hurt the answers, they are better left out. judged: the share of a batch's frames that a task's network judges,
     all without it: what is easily learnt needs few. augment: changes to the frames that the codec is trained on, where
-    they are not those for the target networks: objects should be as large as in the frames to come.
+    they are not those for the target networks: objects should be as large as in the frames to come. pictures: whether
+    the bundle's layers go on with JPEGs of the frame, as far as these are worth more than the latent.
     """
 
     layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
@@ -130,24 +130,23 @@ class CodecConfig:
     kept: int | None = None
     judged: dict[str, float] = field(default_factory=dict)
     augment: AugmentConfig | None = None
+    pictures: bool = False
     strong: StageConfig = field(default_factory=StageConfig)
     imitation: StageConfig = field(default_factory=StageConfig)
     light: StageConfig = field(default_factory=StageConfig)
-    detail: StageConfig = field(default_factory=StageConfig)
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise ConfigError(f"codec.objective: {self.objective!r}; choose from {', '.join(OBJECTIVES)}")
+        if not isinstance(self.pictures, bool):
+            raise ConfigError(f"codec.pictures: {self.pictures!r} is neither true nor false")
         if not self.target_bytes > 0 or not 0 <= self.full_share <= 1:
             raise ConfigError("codec: target_bytes must be more than 0, and full_share from 0 to 1")
         for entry, shares in (("later", self.later), ("judged", self.judged)):
             for task, share in shares.items():
                 if not isinstance(share, (int, float)) or not 0 <= share <= 1 or not (share or entry == "later"):
                     raise ConfigError(f"codec.{entry}.{task}: {share!r} is not a number from 0 to 1")
-        layout = LatentLayout.of(self.layers)
-        if not layout.learnt.layers:
-            raise ConfigError("codec.layers: there are none but those of the picture itself; put others before them")
-        count = len(layout.layers)
+        count = len(LatentLayout.of(self.layers).layers)
         if self.kept is not None and not (isinstance(self.kept, int) and 1 <= self.kept <= count):
             raise ConfigError(f"codec.kept: {self.kept!r} is not a number of layers from 1 to {count}")
 
@@ -196,8 +195,7 @@ class TrainConfig:
 
 _NESTED = {"input": InputConfig, "augment": AugmentConfig, "targets": TargetsConfig, "codec": CodecConfig,
            "scenes": ScenesConfig,
-           **dict.fromkeys(("joint", "tune", "robust", "strong", "imitation", "light", "detail"),
-                           StageConfig)}  # fmt: skip
+           **dict.fromkeys(("joint", "tune", "robust", "strong", "imitation", "light"), StageConfig)}  # fmt: skip
 
 
 def _build(kind: type[T], content: Any, where: str) -> T:

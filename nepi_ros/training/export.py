@@ -35,12 +35,10 @@ class DeployedEncoder(nn.Module):
         super().__init__()
         self.encoder, self.layout, self.values = encoder, layout, values
         _fold(encoder.trunk.fine[0], encoder.trunk.SCALE / 255.0, encoder.trunk.SHIFT)
-        if encoder.picture is not None:
-            encoder.picture.unscale(255.0)
 
     def forward(self, image: Tensor) -> Tensor:
-        image = image.permute(0, 3, 1, 2).float()
-        latent = self.layout.flat(self.encoder.read(image, image))[:, : self.values]
+        features = self.encoder.trunk.features(image.permute(0, 3, 1, 2).float())
+        latent = self.layout.flat(self.encoder.heads(features))[:, : self.values]
         return latent.round().clamp(-LATENT_LIMIT, LATENT_LIMIT).to(torch.int8)
 
 

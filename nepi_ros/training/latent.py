@@ -17,17 +17,7 @@ from nepi_ros.errors import ConfigError
 WHOLE = 0
 CELLS = (16, 32, 64, WHOLE)
 """Side in pixels of the square that one value of a map stands for; WHOLE for the whole frame."""
-MEAN, DETAIL = -16, -8
-PICTURE = (MEAN, DETAIL)
-"""Maps of the picture itself (picture.py): mean brightness and colour of squares of 16 pixels, and what lies within
-squares of 8."""
-COLOURS = 3
-"""Channels of MEAN, if there are any."""
-LEAST_DETAIL, MOST_DETAIL = COLOURS + 1, 20
-"""Channels that DETAIL may have, if any: its own colours, and waves."""
-_NAMES = {WHOLE: "whole", MEAN: "mean", DETAIL: "detail"}
-_CELL = {str(_NAMES.get(cell, cell)): cell for cell in CELLS + PICTURE}
-_LAYER = re.compile(rf"(?:([1-9]\d*) *x *)?([1-9]\d*)/({'|'.join(_CELL)})")
+_LAYER = re.compile(r"(?:([1-9]\d*) *x *)?([1-9]\d*)/(16|32|64|whole)")
 _EXAMPLE = "write for instance 4/whole, 2 x 1/64, 8 x 2/16"
 
 
@@ -35,49 +25,16 @@ _EXAMPLE = "write for instance 4/whole, 2 x 1/64, 8 x 2/16"
 class LatentLayout:
     """Layers (channels, cell), most important first.
 
-    The networks see maps: one tensor [N, C, h, w] for each of `cells`, whose channels are those of its layers in order.
-    A bundle sees flat latents [N, T]: layer by layer.
+    The networks see maps: one tensor [N, C, h, w] per cell, whose channels are those of its layers in order. A bundle
+    sees flat latents [N, T]: layer by layer.
     """
 
     layers: tuple[tuple[int, int], ...]
 
-    def __post_init__(self) -> None:
-        if self.pictured and not self._picture_ends_it():
-            raise ConfigError(
-                f"codec.layers: the picture itself is {COLOURS}/mean, then {LEAST_DETAIL} to {MOST_DETAIL} channels of "
-                f"detail, after all other layers; write for instance 6 x 1/16, {COLOURS}/mean, 18 x 1/detail"
-            )
-
-    def _picture_ends_it(self) -> bool:
-        """Whether MEAN, then DETAIL are whole, and the last layers."""
-        first = next(number for number, (_, cell) in enumerate(self.layers) if cell in PICTURE)
-        mean, *detail = self.layers[first:]
-        return (
-            mean == (COLOURS, MEAN)
-            and all(cell == DETAIL for _, cell in detail)
-            and LEAST_DETAIL <= self.channels(DETAIL) <= MOST_DETAIL
-        )
-
-    @property
-    def cells(self) -> tuple[int, ...]:
-        """The cells of the maps."""
-        return CELLS + PICTURE if self.pictured else CELLS
-
-    @property
-    def pictured(self) -> bool:
-        """Whether there are layers of the picture itself."""
-        return any(cell in PICTURE for _, cell in self.layers)
-
-    @property
-    def learnt(self) -> LatentLayout:
-        """The layout without the layers of the picture itself."""
-        return LatentLayout(tuple(layer for layer in self.layers if layer[1] not in PICTURE))
-
     @classmethod
     def of(cls, text: str) -> LatentLayout:
         """Layers from text: `4/whole` is a layer of four values for the whole frame, `2/32` one of two channels with a
-        value for each square of 32 pixels, `3 x 2/32` are three such; `3/mean` and `4/detail` are of the picture
-        itself. Raises ConfigError.
+        value for each square of 32 pixels, `3 x 2/32` are three such. Raises ConfigError.
 
         >>> LatentLayout.of("4/whole, 2 x 1/64").layers
         ((4, 0), (1, 64), (1, 64))
@@ -89,7 +46,8 @@ class LatentLayout:
             found = _LAYER.fullmatch(part.strip())
             if found is None:
                 raise ConfigError(f"codec.layers: {part.strip()!r} is no layer; {_EXAMPLE}")
-            layers += [(int(found[2]), _CELL[found[3]])] * int(found[1] or 1)
+            cell = WHOLE if found[3] == "whole" else int(found[3])
+            layers += [(int(found[2]), cell)] * int(found[1] or 1)
             if len(layers) > MAX_LAYERS or sum(channels for channels, _ in layers) > MAX_CHANNELS:
                 raise ConfigError(f"codec.layers: more than {MAX_LAYERS} layers or {MAX_CHANNELS} channels in all")
         return cls(tuple(layers))
@@ -101,7 +59,7 @@ class LatentLayout:
         >>> LatentLayout.of("2 x 1/64, 4/whole").text
         '1/64, 1/64, 4/whole'
         """
-        return ", ".join(f"{channels}/{_NAMES.get(cell, cell)}" for channels, cell in self.layers)
+        return ", ".join(f"{channels}/{cell or 'whole'}" for channels, cell in self.layers)
 
     def shapes(self, size: tuple[int, int]) -> tuple[LayerShape, ...]:
         """The layers' shapes in frames of `size` (width, height).
@@ -116,26 +74,26 @@ class LatentLayout:
         return sum(self._splits(cell))
 
     def flat(self, maps: Sequence[Tensor]) -> Tensor:
-        """Maps, one for each of `cells`, as flat latents [N, T]."""
-        rest = {cell: list(map_.split(self._splits(cell), dim=1)) for cell, map_ in zip(self.cells, maps, strict=True)}
+        """Maps, one per cell of CELLS, as flat latents [N, T]."""
+        rest = {cell: list(map_.split(self._splits(cell), dim=1)) for cell, map_ in zip(CELLS, maps, strict=True)}
         return torch.cat([rest[cell].pop(0).flatten(1) for _, cell in self.layers], dim=1)
 
     def maps(self, flat: Tensor, size: tuple[int, int]) -> list[Tensor]:
         """The inverse of `flat`, for frames of `size` (width, height)."""
         shapes = self.shapes(size)
         parts = flat.split([shape.size for shape in shapes], dim=1)
-        found: dict[int, list[Tensor]] = {cell: [] for cell in self.cells}
+        found: dict[int, list[Tensor]] = {cell: [] for cell in CELLS}
         for part, shape, (_, cell) in zip(parts, shapes, self.layers, strict=True):
             found[cell].append(part.reshape(-1, shape.channels, shape.height, shape.width))
         return [
             torch.cat(found[cell], dim=1) if found[cell] else flat.new_zeros(flat.shape[0], 0, *grid(cell, size))
-            for cell in self.cells
+            for cell in CELLS
         ]
 
     def kept(self, prefixes: Tensor) -> list[Tensor]:
         """For prefixes [N] of that many layers, which channels of each map are in: bool [N, C, 1, 1] per cell."""
         masks = []
-        for cell in self.cells:
+        for cell in CELLS:
             numbers = [k for k, (channels, where) in enumerate(self.layers) if where == cell for _ in range(channels)]
             number = torch.tensor(numbers, dtype=prefixes.dtype, device=prefixes.device)
             masks.append((number < prefixes[:, None])[:, :, None, None])
@@ -148,4 +106,4 @@ class LatentLayout:
 
 def grid(cell: int, size: tuple[int, int]) -> tuple[int, int]:
     """Height and width of a cell's map of a frame of `size` (width, height): the last cells may reach beyond it."""
-    return (1, 1) if cell == WHOLE else (-(-size[1] // abs(cell)), -(-size[0] // abs(cell)))
+    return (1, 1) if cell == WHOLE else (-(-size[1] // cell), -(-size[0] // cell))

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from nepi_ros.training.blocks import Block, NormedBlock, conv_bn
 from nepi_ros.training.latent import CELLS, WHOLE, LatentLayout
-from nepi_ros.training.picture import Analysis, Synthesis
 
 
 class Trunk(nn.Module):
@@ -173,30 +172,22 @@ class Heads(nn.Module):
 
 
 class Encoder(nn.Module):
-    """image [N,3,H,W] in 0..1 -> maps, one for each of the layout's cells: as of Heads, then as of Analysis."""
+    """image [N,3,H,W] in 0..1 -> maps as of Heads."""
 
     def __init__(self, layout: LatentLayout) -> None:
         super().__init__()
         self.trunk = LightTrunk()
         self.heads = Heads(layout, self.trunk.channels)
-        self.picture = Analysis(layout, self.trunk.channels[0]) if layout.pictured else None
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        return self.read(image * self.trunk.SCALE + self.trunk.SHIFT, image)
-
-    def read(self, scaled: Tensor, image: Tensor) -> list[Tensor]:
-        """The maps of an image, and that image scaled already as the trunk wants it."""
-        features = self.trunk.features(scaled)
-        maps = self.heads(features)
-        return maps if self.picture is None else [*maps, *self.picture(image, features[0])]
+        return self.heads(self.trunk(image))
 
 
 class Decoder(nn.Module):
-    """maps as of Encoder (missing layers 0) -> image [N,3,H,W] in about 0..1, for the target networks' eyes.
+    """maps as of Heads (missing layers 0) -> image [N,3,H,W] in about 0..1, for the target networks' eyes.
 
     From the coarsest grid to the finest: each takes over what the coarser ones say and adds what its own map says. A
     coarse square's features unfold into those of the four within it, so coarse layers can tell of fine detail too.
-    Where the picture itself was sent, the image is put together from that too.
     """
 
     START = (4, 5)  # grid, then stretched to the coarsest map's, on which the whole frame's values are laid out
@@ -219,11 +210,8 @@ class Decoder(nn.Module):
             nn.Conv2d(b, 4 * c, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True),
             nn.Conv2d(c, 48, 3, 1, 1), nn.PixelShuffle(4),
         )  # fmt: skip
-        widths = int(96 * width) // 8 * 8, int(32 * width) // 8 * 8
-        self.picture = Synthesis(layout, b, widths) if layout.pictured else None
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        maps, picture = maps[: len(CELLS)], maps[len(CELLS) :]
         *grids, whole = (m if m.shape[1] else m.new_zeros(m.shape[0], 1, *m.shape[2:]) for m in maps)
         x = self.whole(whole[:, :, 0, 0]).reshape(-1, self.inputs[-1].out_channels, *self.START)
         x = F.interpolate(x, size=grids[-1].shape[2:], mode="bilinear", align_corners=False)
@@ -231,8 +219,5 @@ class Decoder(nn.Module):
             if level < len(self.passes):
                 height, width = grids[level].shape[2:]
                 x = self.passes[level](x)[:, :, :height, :width]  # a coarse map may reach beyond the frame
-            x = x + self.inputs[level](grids[level])
-            x = self.blocks[level](F.relu(x))
-        features = self.image[:4](x)
-        painted = self.image[4:](features) + 0.5
-        return painted if self.picture is None else self.picture(*picture, features, painted)
+            x = self.blocks[level](F.relu(x + self.inputs[level](grids[level])))
+        return self.image(x) + 0.5

@@ -14,12 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 CALIBRATION_FRAMES = 64
-_PICTURE = "/picture/"
 # Sums too: between two convolutions of 8 bits they would have to be unfolded to 32 and back.
 _OPERATORS = ["Conv", "Gemm", "Add", "Relu"]
 
@@ -33,7 +31,6 @@ def quantised(encoder: bytes, images: np.ndarray) -> bytes:
         quantize_static(
             folded, done, _Frames(images), quant_format=QuantFormat.QDQ, op_types_to_quantize=_OPERATORS,
             per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            nodes_to_exclude=_of_the_picture(folded),
         )  # fmt: skip
         return done.read_bytes()
 
@@ -44,13 +41,6 @@ def _fold(encoder: bytes, file: Path) -> None:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(file)
     onnxruntime.InferenceSession(encoder, options, providers=["CPUExecutionProvider"])
-
-
-def _of_the_picture(file: Path) -> list[str]:
-    """Names of the nodes that analyse the picture itself: with one step of 8 bits for the brightness of a square and
-    its faintest wave, not much of that would be left."""
-    nodes = onnx.load(file, load_external_data=False).graph.node
-    return [node.name for node in nodes if node.name.startswith(_PICTURE)]
 
 
 class _Frames(CalibrationDataReader):

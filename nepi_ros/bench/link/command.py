@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, default, meaning in options:
         parser.add_argument(name, type=float, default=default, metavar="X", help=f"{meaning} (default: {default:g})")
     parser.add_argument("--frames", type=int, default=50, metavar="N", help="measure sizes on N frames (default: 50)")
+    parser.add_argument("--pictures", action="store_true", help="let epitomes go on with pictures")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -57,7 +58,7 @@ def main(arguments: argparse.Namespace) -> int:
     path = resolve_bundle(arguments.bundle)
     bundle = Bundle.load(path)
     measured = measure(path, _data(arguments, bundle), arguments.out, arguments.frames)
-    payloads = make_payloads(bundle, measured)
+    payloads = make_payloads(bundle, measured, arguments.pictures)
     found = _play(pairs, payloads, measured, conditions, bundle, arguments)
     results = _results(found, measured, bundle, conditions, arguments)
     write_atomic(arguments.out / "results.json", json.dumps(results, indent=1) + "\n")
@@ -139,7 +140,7 @@ def _play(
         for pair, c in jobs:
             seconds = pair.seconds(arguments.seconds)
             traces = [pair.up.times_ms.tolist(), pair.down.times_ms.tolist()]
-            sizes = [measured.frames_id, len(measured.names), f"{bundle.id:016x}"]
+            sizes = [measured.frames_id, len(measured.names), f"{bundle.id:016x}", arguments.pictures]
             key = point_key("link", VERSION, pair.name, traces, asdict(c), seconds, sizes)
             name = f"link/{pair.name}-{c.deadline_s * 1e3:g}ms.json"
             known = store.load_json(name, key)
@@ -167,6 +168,7 @@ def _results(
         "tasks": list(bundle.tasks),
         "retention": measured.retention,
         "conditions": shared,
+        "pictures": arguments.pictures,
         "traces": [job["trace"] for job in found if job["deadline_ms"] == found[0]["deadline_ms"]],
         **provenance(),
     }

@@ -14,7 +14,7 @@ from nepi_ros.bench.link.payloads import Payloads
 from nepi_ros.bench.link.replay import Conditions, Outcome
 from nepi_ros.link.trace import Trace
 
-VERSION = 8
+VERSION = 9
 """Changes when figures may change: with a method, the simulation or a metric."""
 _DRAWN_S = 60.0
 _BIN_S = 0.5

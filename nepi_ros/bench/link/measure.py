@@ -22,7 +22,7 @@ from nepi_ros.progress import progress_bar
 from nepi_ros.result_code import depth_levels, pack_depth, pack_labels, unpack_depth
 from nepi_ros.tasks import REGISTRY, TaskSpec
 
-_VERSION = 3
+_VERSION = 4
 _NEAREST_M = 0.05
 WIDTHS = {"segmentation": 160, "depth": 80}
 """Pixels of full results: what edge_node has by default."""
@@ -97,7 +97,7 @@ def _agreement(bundle: Bundle, task: str, point: Point) -> float:
 
 def _epitomes(bundle: Bundle, frames: BenchFrames) -> list[list[list[list[int]]]]:
     """Messages of every prefix of every frame, split as encoder_node does."""
-    encoder, prefixes = Encoder(bundle), range(1, len(bundle.layers) + 1)
+    encoder, prefixes = Encoder(bundle), range(1, bundle.layer_count + 1)
     encoded = (encoder.encode(frame.image) for frame in _bar(frames.frames, "epitomes"))
     return [
         [[[s.stop, len(s.stream)] for s in frame.segments(count, epitome_room())] for count in prefixes]

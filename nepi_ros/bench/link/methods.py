@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -51,10 +52,16 @@ def control(conditions: Conditions) -> LinkControl:
     return LinkControl(ControlSettings(deadline_s=conditions.deadline_s))
 
 
-def choices_of(options: Sequence[tuple[Option, ...]], accuracy: Sequence[Sequence[float]]) -> list[Choices]:
-    """For each frame what its options cost, and how accurate they are with full results."""
+def choices_of(
+    options: Sequence[tuple[Option, ...]], accuracy: Sequence[Sequence[float]], ordinary: float = math.inf
+) -> list[Choices]:
+    """For each frame what its options cost, how accurate they are with full results, and the largest that is ordinary:
+    of worth up to `ordinary`."""
     return [
-        Choices(*np.array([(option.wire, accuracy[option.worth[-1]][0]) for option in each]).T)
+        Choices(
+            *np.array([(option.wire, accuracy[option.worth[-1]][0]) for option in each]).T,
+            ordinary=max(option.wire for option in each if option.worth[-1] <= ordinary),
+        )
         for each in options
     ]
 
@@ -68,14 +75,15 @@ def run(method: str, payloads: Payloads, link: Link, conditions: Conditions) -> 
         return Run(outcomes, payloads.epitome_accuracy, [])
     rule, options = _makers(payloads, conditions)[method]
     accuracy = payloads.jpeg_accuracy if method.startswith("jpeg") else payloads.epitome_accuracy
-    robot = Robot(rule(), options, choices_of(options, accuracy))
+    ordinary = math.inf if method.startswith("jpeg") else payloads.latents
+    robot = Robot(rule(), options, choices_of(options, accuracy, ordinary))
     Replay([robot], payloads, link.up, link.down, conditions, time.perf_counter).run(link.seconds)
     return Run(robot.outcomes, accuracy, robot.decision_s)
 
 
 def run_two(payloads: Payloads, link: Link, conditions: Conditions) -> tuple[list[Outcome], list[Outcome]]:
     """Two robots with epitomes on one link, the second half a period behind the first."""
-    choices = choices_of(payloads.epitomes, payloads.epitome_accuracy)
+    choices = choices_of(payloads.epitomes, payloads.epitome_accuracy, payloads.latents)
     first, second = (Robot(control(conditions), payloads.epitomes, choices) for _ in range(2))
     second = replace(second, offset_s=0.5 / conditions.fps)
     Replay([first, second], payloads, link.up, link.down, conditions).run(link.seconds)

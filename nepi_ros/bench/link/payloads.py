@@ -35,7 +35,8 @@ class Option:
 class Payloads:
     """Frames as epitomes and as JPEG, their results, and accuracies.
 
-    epitomes, jpegs: [F][options], smallest first; jpeg_fixed: quality 50 alone. results: [F][steps], full size
+    epitomes, jpegs: [F][options], smallest first; jpeg_fixed: quality 50 alone. latents: layers up to which an epitome
+    is ordinary (nepi_ros.link.budget.Choices), not a picture. results: [F][steps], full size
     first (as `ladder`); each is the packets of the result messages, of which the last has the report. report: the
     packets of a report alone. accuracy: of a prefix or quality (by its place + 1; 0: nothing) at a step.
     """
@@ -45,6 +46,7 @@ class Payloads:
     jpeg_fixed: tuple[tuple[Option, ...], ...]
     results: tuple[tuple[tuple[Packets, ...], ...], ...]
     report: Packets
+    latents: int
     epitome_accuracy: tuple[tuple[float, ...], ...]
     jpeg_accuracy: tuple[tuple[float, ...], ...]
 
@@ -54,11 +56,12 @@ class Payloads:
         return tuple(tuple(sum(map(sum, step)) for step in steps) for steps in self.results)
 
 
-def make_payloads(bundle: Bundle, measured: Measured) -> Payloads:
-    """Options from what was measured. Of JPEG only qualities that are worth at least the smallest epitome."""
-    tasks = tuple(bundle.tasks)
-    steps = ladder(tasks)
-    useful, worthwhile = bundle.profile.useful_layers(tasks), bundle.profile.worthwhile(tasks)
+def make_payloads(bundle: Bundle, measured: Measured, pictures: bool = False) -> Payloads:
+    """Options from what was measured. `pictures`: whether they are among the layers. Of JPEG only qualities that are
+    worth at least the smallest epitome."""
+    tasks, latents = tuple(bundle.tasks), len(bundle.layers)
+    steps, most = ladder(tasks), bundle.layer_count if pictures else latents
+    useful, worthwhile = bundle.profile.useful_layers(tasks, most), bundle.profile.worthwhile(tasks, most)
     curves = {task: list(bundle.profile.agreement[task][:useful]) for task in tasks}
     epitome_accuracy = _accuracies(curves, measured, steps)
     jpeg_full = _accuracies(measured.jpeg_agreement, measured, steps)
@@ -70,6 +73,7 @@ def make_payloads(bundle: Bundle, measured: Measured) -> Payloads:
         tuple(_jpeg_options(sizes[fixed : fixed + 1], 0, fixed) for sizes in measured.jpeg),
         tuple(_result_messages(bundle, measured, frame, steps) for frame in range(len(measured.epitomes))),
         packets(results_serialised(report=True)),
+        latents,
         epitome_accuracy,
         jpeg_full,
     )

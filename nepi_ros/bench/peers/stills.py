@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import product
 
 import cv2
 import numpy as np
@@ -72,7 +73,8 @@ class JpegDownscaled(StillPeer):
     name, format, version = "jpeg_downscaled", "JPEG", PIL.__version__
 
     def settings(self) -> list[Setting]:
-        return [{"scale": s, "quality": q, "subsampling": "4:2:0"} for q in _DOWNSCALED_QUALITIES for s in _SCALES]
+        settings = product(_DOWNSCALED_QUALITIES, _SCALES, SUBSAMPLINGS)
+        return [{"scale": scale, "quality": quality, "subsampling": s} for quality, scale, s in settings]
 
     def encode(self, picture: np.ndarray, setting: Setting) -> bytes:
         size = tuple(max(8, round(side * setting["scale"])) for side in picture.shape[1::-1])

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The picture itself, for links that carry more than latents are worth: as JPEG (ITU-T T.81), at most at the bundle's
+input size.
+
+What is learnt says what a frame shows in hundreds of bytes and hardly gets better with thousands; a picture is worth
+nothing in hundreds and comes close to the untouched frame in thousands. So a bundle's last layers are pictures, the
+smallest first. A picture says all that the layers before it say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from nepi_ros.compressed import decode, image_size
+from nepi_ros.errors import CodecError, ImageError
+
+_SAMPLING = {
+    False: cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+    True: cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+}
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """A JPEG of `width` x `height` pixels, of `quality` 1 to 100; `full_colour`: with colours as fine as brightness
+    (4:4:4), not half as fine each way (4:2:0)."""
+
+    width: int
+    height: int
+    quality: int
+    full_colour: bool
+
+    def write(self, rgb: np.ndarray) -> bytes:
+        """The JPEG of an image uint8 [H, W, 3]."""
+        bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+        if bgr.shape[1::-1] != (self.width, self.height):
+            bgr = cv2.resize(bgr, (self.width, self.height), interpolation=cv2.INTER_AREA)
+        options = {
+            cv2.IMWRITE_JPEG_QUALITY: self.quality,
+            cv2.IMWRITE_JPEG_OPTIMIZE: 1,  # Huffman tables of its own: a tenth fewer bytes
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR: _SAMPLING[self.full_colour],
+        }
+        return cv2.imencode(".jpg", bgr, [number for option in options.items() for number in option])[1].tobytes()
+
+    def read(self, stream: bytes, size: tuple[int, int]) -> np.ndarray:
+        """The image uint8 [H, W, 3] of `size` (width, height) that a JPEG of this format shows.
+
+        Raises CodecError when it is none, or has another size than the format's.
+        """
+        try:
+            found = image_size(np.frombuffer(stream, np.uint8))
+            if found != (self.width, self.height):
+                raise CodecError(f"a picture of {found[0]} x {found[1]} pixels, not {self.width} x {self.height}")
+            bgr = decode(stream, cv2.IMREAD_COLOR)
+        except ImageError as error:
+            raise CodecError(f"a picture is damaged: {error}") from error
+        if found != size:
+            bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_CUBIC)
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+class Album:
+    """The pictures of one frame, each made when it is first asked for."""
+
+    def __init__(self, rgb: np.ndarray, formats: Sequence[PictureFormat], usual: Sequence[float]) -> None:
+        """`rgb` uint8 [H, W, 3]; `usual`: bytes that pictures of each format have on average."""
+        self._rgb, self._formats, self._usual = rgb, formats, usual
+        self._made: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._formats)
+
+    def stream(self, number: int) -> bytes:
+        """The JPEG of one format."""
+        if number not in self._made:
+            self._made[number] = self._formats[number].write(self._rgb)
+        return self._made[number]
+
+    def bytes_about(self) -> list[int]:
+        """About how many bytes each picture has: the smallest is made, and the others are usual multiples of it."""
+        return [round(len(self.stream(0)) * usual / max(self._usual[0], 1.0)) for usual in self._usual]

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures as a bundle's last layers: written and read, in place of a latent, by broken and hostile streams."""
+
+from __future__ import annotations
+
+import struct
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_bundle import LAYERS, PICTURES, make_tiny_bundle, tiny_frames
+
+from nepi_ros.codec import Decoder, Encoder, PictureFormat, Segment, untouched
+from nepi_ros.errors import BundleError, CodecError
+
+SIZE = (160, 120)
+FRAME = tiny_frames(1, *SIZE, seed=5)[0]
+WHOLE = PictureFormat(*SIZE, 90, True)
+STREAM = WHOLE.write(FRAME)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny", pictures=PICTURES)
+
+
+def error(image: np.ndarray) -> float:
+    return float(np.abs(image.astype(float) - FRAME).mean())
+
+
+def test_quality_colours_and_size_make_a_picture_what_it_is():
+    errors = [error(replace(WHOLE, quality=quality).read(replace(WHOLE, quality=quality).write(FRAME), SIZE))
+              for quality in (10, 50, 90, 100)]  # fmt: skip
+    assert errors == sorted(errors, reverse=True) and errors[-1] < 1.5
+    half = replace(WHOLE, full_colour=False)
+    assert len(half.write(FRAME)) < len(STREAM)
+    small = PictureFormat(80, 60, 90, True)
+    assert len(small.write(FRAME)) < len(STREAM)
+    enlarged = small.read(small.write(FRAME), SIZE)
+    assert enlarged.shape == FRAME.shape and enlarged.dtype == np.uint8 and error(enlarged) < 8
+
+
+def test_colours_keep_their_places():
+    red = np.zeros_like(FRAME)
+    red[..., 0] = 200
+    found = WHOLE.read(WHOLE.write(red), SIZE)
+    assert found[..., 0].min() > 190 and found[..., 1:].max() < 10
+
+
+@pytest.mark.parametrize(
+    "stream", [b"", b"\xff\xd8", b"no picture", STREAM[:300], PictureFormat(80, 60, 90, True).write(FRAME)]
+)
+def test_what_is_no_picture_of_the_format_is_refused(stream):
+    with pytest.raises(CodecError, match="picture"):
+        WHOLE.read(stream, SIZE)
+
+
+def test_a_picture_that_claims_to_be_huge_takes_no_memory():
+    at = STREAM.index(b"\xff\xc0") + 5
+    huge = STREAM[:at] + struct.pack(">HH", 16000, 16000) + STREAM[at + 4 :]
+    tracemalloc.start()
+    with pytest.raises(CodecError, match="16000 x 16000"):
+        WHOLE.read(huge, SIZE)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, len(STREAM) - 1), st.integers(0, 255)), max_size=20), st.integers(0, len(STREAM))
+)
+def test_damage_gives_another_picture_or_an_error(changes, length):
+    damaged = bytearray(STREAM)
+    for place, value in changes:
+        damaged[place] = value
+    try:
+        assert WHOLE.read(bytes(damaged[:length]), SIZE).shape == FRAME.shape
+    except CodecError:
+        pass
+
+
+def test_a_frame_goes_on_with_pictures_after_its_latent(bundle):
+    encoded = Encoder(bundle).encode(FRAME)
+    assert encoded.layers == bundle.layer_count == len(LAYERS) + len(PICTURES)
+    segments = [encoded.segment(0, count) for count in range(1, encoded.layers + 1)]
+    assert [s.stop for s in segments] == list(range(1, encoded.layers + 1))
+    images = Decoder(bundle).decode([[segment] for segment in segments])
+    assert images.shape == (encoded.layers, 3, *SIZE[::-1]) and images.dtype == np.float32
+    errors = np.abs(images - untouched(FRAME[None])).mean(axis=(1, 2, 3))
+    assert errors[-1] < 0.01 and errors[-1] < errors[: len(LAYERS)].min()
+    for picture, segment in zip(PICTURES, segments[len(LAYERS) :], strict=True):
+        assert segment.stream == picture.write(FRAME)
+
+
+def test_a_frame_that_needs_no_pictures_has_none(bundle):
+    encoded = Encoder(bundle).encode(FRAME, len(LAYERS))
+    assert encoded.album is None and len(encoded.sizes_about(1000)) == len(LAYERS)
+    with pytest.raises(ValueError, match="picture"):
+        encoded.segment(0, len(LAYERS) + 1)
+
+
+def test_some_of_the_latent_goes_ahead_of_a_picture(bundle):
+    encoded, decoder = Encoder(bundle).encode(FRAME), Decoder(bundle)
+    for count, about in enumerate(encoded.sizes_about(1000)[len(LAYERS) :], len(LAYERS) + 1):
+        ahead, picture = encoded.segments(count, 1000)
+        assert (ahead.first, picture.first, picture.stop) == (0, 0, count) and ahead.stop <= len(LAYERS)
+        assert ahead.stop == 1 or len(ahead.stream) <= len(picture.stream) / 16 + 2
+        assert about[0] == pytest.approx(len(ahead.stream), abs=2)
+        assert about[1] == pytest.approx(len(picture.stream), rel=0.25)
+        assert np.array_equal(decoder.decode([[ahead, picture]]), decoder.decode([[picture]]))
+
+
+@pytest.mark.parametrize("first, count", [(1, len(LAYERS)), (0, len(LAYERS) + len(PICTURES) + 1)])
+def test_a_segment_that_holds_no_picture_is_refused(bundle, first, count):
+    with pytest.raises(CodecError, match="picture"):
+        Decoder(bundle).read([Segment(first, count, STREAM)])
+    with pytest.raises(ValueError, match="picture"):
+        Encoder(bundle).encode(FRAME).segment(first, count)
+
+
+@pytest.mark.parametrize("name, value", [("width", 161), ("height", 0), ("quality", 101), ("full_colour", 1)])
+def test_bundles_with_impossible_pictures_are_refused(tmp_path, name, value):
+    with pytest.raises(BundleError, match=f"pictures: {name}"):
+        make_tiny_bundle(tmp_path / "tiny", pictures=[replace(PICTURES[0], **{name: value})])
