@@ -20,6 +20,12 @@ variable = $(firstword $(subst :, ,$(1)))
 given = $(if $(filter command,$(origin $(call variable,$(1)))),--$(lastword $(subst :, ,$(1))) "$($(call variable,$(1)))")
 # The option is for older versions of pip: some packages are still source archives.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517
+# Both onnxruntime packages install the same modules, and the last one wins: so out with one, in with the other. All
+# that is installed later asks for the one for CPUs again.
+ort_gpu = $(BIN)/python -c 'from importlib.metadata import version; print(version("onnxruntime-gpu"))' 2>/dev/null
+install = $(PIP_INSTALL) --editable '.[$(extras)]' && if version=$$($(ort_gpu)); then \
+  $(BIN)/python -m pip uninstall --quiet --yes onnxruntime && \
+  $(PIP_INSTALL) --force-reinstall --no-deps "onnxruntime-gpu==$$version"; fi
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -65,7 +71,7 @@ test: $(DONE)/messages $(DONE)/test
 
 train: $(DONE)/messages $(DONE)/test
 	$(call say,training $(CONFIG))
-	@$(BIN)/nepi train $(CONFIG) $(ARGS)
+	@$(BIN)/nepi train "$(CONFIG)" $(ARGS)
 
 bench: $(DONE)/messages $(DONE)/bench
 	$(call say,measuring (finished points are kept in out/bench and not measured again))
@@ -75,13 +81,10 @@ lint: $(DONE)/test
 	$(call say,checking the style)
 	@$(BIN)/ruff check .
 
-# Both onnxruntime packages install the same modules, and the last one wins: so out with one, in with the other.
+gpu: private extras = ros,gpu
 gpu: $(DONE)/messages
 	$(call say,installing onnxruntime for NVIDIA GPUs in place of the one for CPUs)
-	@$(PIP_INSTALL) --editable '.[ros,gpu]'
-	@$(BIN)/python -m pip uninstall --quiet --yes onnxruntime
-	@$(PIP_INSTALL) --force-reinstall --no-deps \
-	  "onnxruntime-gpu==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("onnxruntime-gpu"))')"
+	@$(install)
 	@$(BIN)/python -c 'import onnxruntime; print("nepi_ros: providers:", *onnxruntime.get_available_providers())'
 
 # Steps of the set-up. A stamp file is newer than what its step was made from; an interrupted step leaves none.
@@ -90,19 +93,22 @@ $(DONE)/venv:
 	@python=$$(tools/find_python.sh) && echo "nepi_ros: making $(VENV) with $$python" && \
 	  "$$python" -m venv $(VENV) && mkdir -p $(DONE) && touch $@
 
+$(DONE)/base: private extras = ros
 $(DONE)/base: setup.py $(DONE)/venv
 	$(call say,installing ROS 2 and the other packages into $(VENV) (a few minutes the first time))
-	@$(PIP_INSTALL) --editable '.[ros]'
+	@$(install)
 	@touch $@
 
+$(DONE)/test: private extras = ros,train,test
 $(DONE)/test: setup.py $(DONE)/base
 	$(call say,installing what training and tests need (torch is large))
-	@$(PIP_INSTALL) --editable '.[ros,train,test]'
+	@$(install)
 	@touch $@
 
+$(DONE)/bench: private extras = ros,bench
 $(DONE)/bench: setup.py $(DONE)/base
 	$(call say,installing what the bench needs)
-	@$(PIP_INSTALL) --editable '.[ros,bench]'
+	@$(install)
 	@touch $@
 
 $(DONE)/messages: $(wildcard msg/*.msg) CMakeLists.txt package.xml tools/wheel_prefix.py $(DONE)/base

@@ -103,7 +103,7 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
         raise BundleError(f"{where}: {error}; {RESTORE}") from None
     return Bundle(
         path=path,
-        name=str(metadata["name"]),
+        name=checked_name(metadata["name"]),
         id=int(metadata["id"], 16),
         input_size=size,
         layers=layers,
@@ -197,38 +197,36 @@ def model_folders() -> list[Path]:
 def write_bundle(path: str | Path, metadata: Mapping[str, Any], files: Mapping[str, bytes | Path]) -> Bundle:
     """Make the bundle folder `path` from `metadata` (as in bundle.json) and `files` (name to content or source).
 
-    `format`, `files`, `id` and a missing `created` are filled in. The bundle is verified before it takes the
-    place of a former bundle at `path`, or joins the files it is made from. What else lies there stays; a folder that
-    has nothing to do with bundles is left alone. Returns the loaded bundle.
+    `format`, `files`, `id` and a missing `created` are filled in. The bundle is verified before its files take the
+    place of those of a former bundle at `path`, or join those they are made from. Whatever else lies there is not
+    touched; a folder that has nothing to do with bundles is left alone. Returns the loaded bundle.
     Raises BundleError when the metadata or files make no bundle.
     """
-    path = Path(path)
-    others = _others(path, files)
+    path = Path(path).resolve()
+    former = _former(path, files)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         _fill(draft, metadata, files)
         Bundle.load(draft)
-        for other in others:
-            (shutil.copytree if other.is_dir() else shutil.copy2)(other, draft / other.name)
         os.chmod(draft, 0o755)  # mkdtemp makes it private; bundles are installed for everybody
-        _take_place(draft, path)
+        _take_place(draft, path, former)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return Bundle.load(path)
 
 
-def _others(path: Path, files: Iterable[str]) -> list[Path]:
-    """What lies at `path` that is of neither the former bundle nor the new one."""
+def _former(path: Path, files: Iterable[str]) -> set[str]:
+    """The names of files at `path` that a new bundle of `files` takes the place of."""
     if not path.exists():
-        return []
+        return set()
     there = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
     if not path.is_dir() or (there and METADATA not in there and not there & set(files)):
-        raise BundleError(f"{path}: exists and is no bundle; give another path or remove it")
+        raise BundleError(f"{path}: exists and is no bundle; give another path")
     known = {METADATA, *files}
     with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):  # damaged: then all of it stays
         known |= set(json.loads((path / METADATA).read_text("utf-8"))["files"])
-    return [path / name for name in sorted(there - known)]
+    return there & known
 
 
 def _fill(draft: Path, metadata: Mapping[str, Any], files: Mapping[str, bytes | Path]) -> None:
@@ -249,20 +247,22 @@ def _fill(draft: Path, metadata: Mapping[str, Any], files: Mapping[str, bytes | 
     (draft / METADATA).write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
-def _take_place(draft: Path, path: Path) -> None:
-    """Rename `draft` to `path`; a former folder there goes only once the new one is in place."""
+def _take_place(draft: Path, path: Path, former: Iterable[str]) -> None:
+    """Make `draft` the folder `path`. In a folder that is there already (people work in it) its files take the place of
+    the `former` ones, which come back if that fails."""
     if not path.exists():
         draft.rename(path)
         return
-    former = Path(tempfile.mkdtemp(prefix=f".{path.name}.former.", dir=path.parent))
-    kept = former / path.name
+    aside, moved = Path(tempfile.mkdtemp(prefix=f".{path.name}.former.", dir=path.parent)), []
     try:
-        path.rename(kept)
-        try:
-            draft.rename(path)
-        except OSError:
-            kept.rename(path)
-            raise
+        new = sorted(draft.iterdir(), key=lambda file: file.name == METADATA)  # last: it says that the rest is there
+        ways = [*((path / name, aside / name) for name in former), *((file, path / file.name) for file in new)]
+        for source, target in ways:
+            source.rename(target)
+            moved.append((source, target))
+    except OSError:
+        for source, target in reversed(moved):
+            target.rename(source)
+        raise
     finally:
-        if path.exists():
-            shutil.rmtree(former, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)

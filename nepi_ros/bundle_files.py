@@ -28,7 +28,7 @@ def identity(metadata: Mapping[str, Any]) -> str:
 def checked_name(name: Any) -> str:
     """A file name of a bundle: no folders, nothing hidden. Raises BundleError otherwise."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name == METADATA:
-        raise BundleError(f"{name!r} is no name for a file of a bundle; use letters, digits, dot, dash and underscore")
+        raise BundleError(f"{name!r} is no name for a file or a bundle; use letters, digits, dot, dash and underscore")
     return name
 
 

@@ -15,6 +15,7 @@ from nepi_ros.bundle import Bundle
 from nepi_ros.codec import ForeignBundleError, Segment
 from nepi_ros.compressed import MAX_SIDE
 from nepi_ros.errors import CodecError
+from nepi_ros.files import write_atomic
 
 SUFFIX = ".epitome"
 _FORMAT = 2
@@ -38,7 +39,7 @@ class EpitomeFile:
         return Segment(0, self.layers, self.stream)
 
     def write(self, path: Path) -> int:
-        """Write the file; returns its size in bytes."""
+        """Write the file; returns its size in bytes. Raises ConfigError when that cannot be done."""
         head = {
             "nepi_epitome": _FORMAT,
             "bundle": f"{self.bundle_id:016x}",
@@ -47,7 +48,9 @@ class EpitomeFile:
             "layers": self.layers,
             "crc32": zlib.crc32(self.stream),
         }
-        return path.write_bytes(json.dumps(head).encode() + b"\n" + self.stream)
+        content = json.dumps(head).encode() + b"\n" + self.stream
+        write_atomic(path, content)
+        return len(content)
 
     @classmethod
     def read(cls, path: Path) -> EpitomeFile:

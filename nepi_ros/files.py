@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -21,7 +22,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         part.write_bytes(data.encode() if isinstance(data, str) else data)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ConfigError(
                 f"{path.parent}: the disk is full; make room and run the same command again: what is measured is kept"

@@ -1,9 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the system says of a process."""
+"""Processes: what the system says of one, and others that do not outlive this one."""
 
 from __future__ import annotations
 
+import ctypes
+import multiprocessing
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Have this process told to end when its parent does, however that ends; on Linux, elsewhere nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextmanager
+def worker_pool(count: int, prepare: Callable[..., None], *arguments: Any) -> Iterator[ProcessPoolExecutor]:
+    """A pool of `count` processes, each of which first calls `prepare` with the arguments. When the block is left by an
+    exception they are ended at once, whatever they are doing.
+
+    Spawned, not forked: this process may have threads.
+    """
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, context, _begin, (prepare, arguments))
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    pool.shutdown()
+
+
+def _begin(prepare: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    end_with_parent()
+    prepare(*arguments)
 
 
 def peak_memory_mb(pid: int | str = "self") -> float | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_bundle import make_tiny_bundle
+from tiny_bundle import CHANNELS, CLASSES, make_tiny_bundle
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("onnx")
@@ -21,16 +21,17 @@ from onnx import TensorProto, helper, numpy_helper
 from nepi_ros import cli
 from nepi_ros.bench.complexity import Complexity, complexity
 from nepi_ros.bench.cutting import SHARES, cutting
-from nepi_ros.bench.stopwatch import JPEG, MAKING, READING, jpeg, one_core
+from nepi_ros.bench.stopwatch import JPEG, MAKING, PICTURE, READING, jpeg, one_core
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Encoder
+from nepi_ros.codec import Encoder, PictureFormat
 from nepi_ros.errors import BundleError
 from nepi_ros.process import peak_memory_mb
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny", width=WIDTH, height=HEIGHT)
+    pictures = [PictureFormat(WIDTH, HEIGHT, 95, True)]
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny", width=WIDTH, height=HEIGHT, pictures=pictures)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_results_hold_every_step_and_ratio(
 ) -> None:
     assert run(bundle, data, tmp_path) == 0
     found = json.loads((tmp_path / "results.json").read_text())["bundles"][bundle.name]
-    assert set(found["steps_ms"]) == {*MAKING, *READING, *JPEG, *bundle.tasks}
+    assert set(found["steps_ms"]) == {*MAKING, *READING, *PICTURE, *JPEG, *bundle.tasks}
     for row in (*found["steps_ms"].values(), *found["ratios"].values()):
         assert 0 < row["p10"] <= row["median"] <= row["p90"]
     making = sum(found["steps_ms"][name]["p10"] for name in MAKING)
@@ -66,7 +67,7 @@ def test_what_a_cut_leaves_unused(bundle: Bundle) -> None:
     width, height = bundle.input_size
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     encoder = Encoder(bundle)
-    frame = encoder.encode(image)
+    frame = encoder.encode(image, len(bundle.layers))
     sizes = [len(frame.segment(0, count).stream) for count in range(1, frame.layers + 1)]
     unused = []
     for budget in SHARES * sizes[-1]:
@@ -114,21 +115,36 @@ def test_arithmetic_is_counted_as_by_hand(tmp_path: Path) -> None:
     convolution = 8 * 6 * 10 * (2 * 3 * 3)
     transposed = (8 * 6 * 10) * (3 * 2 * 2)
     parameters = (8 * 2 * 9 + 8) + 8 * 3 * 4 + (5 * 3 + 5)
-    assert complexity(path) == Complexity(convolution + transposed + 5 * 3, parameters, path.stat().st_size)
+    assert complexity(path, (10, 6)) == Complexity(convolution + transposed + 5 * 3, parameters, path.stat().st_size)
 
 
 def test_how_weights_are_stored_does_not_change_the_count() -> None:
     # Known of the architecture: both dense tasks have one trunk, the classifier has no pyramid.
     models = Path(__file__).parents[1] / "models/kitchen"
-    depth, segmentation = complexity(models / "depth.onnx"), complexity(models / "segmentation.onnx")
+    depth, segmentation = (complexity(models / f"{task}.onnx", (320, 240)) for task in ("depth", "segmentation"))
     assert segmentation.parameters - depth.parameters == 3 * 40 + 3  # four classes instead of one depth
     assert segmentation.macs - depth.macs == 3 * 40 * 80 * 60
+
+
+def test_sides_that_a_network_leaves_open_are_the_bundle_s(tmp_path: Path, bundle: Bundle) -> None:
+    """The tiny bundle's networks name their sides "H" and "W"."""
+    segmentation = complexity(bundle.path / "segmentation.onnx", bundle.input_size)
+    assert segmentation.macs == len(CLASSES) * 3 * (WIDTH // 4) * (HEIGHT // 4)
+    encoder = complexity(bundle.path / "encoder.onnx", bundle.input_size)
+    assert encoder.macs == CHANNELS * 3 * WIDTH * HEIGHT
+
+
+def test_bundles_of_one_name_are_refused(
+    bundle: Bundle, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert run(bundle, data, tmp_path, "--bundle", str(bundle.path), "--data", str(data)) == 2
+    assert "second bundle of the name tiny" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_network_is_named(tmp_path: Path) -> None:
     (tmp_path / "noise.onnx").write_bytes(b"noise")
     with pytest.raises(BundleError, match="noise.onnx: cannot be read as a network"):
-        complexity(tmp_path / "noise.onnx")
+        complexity(tmp_path / "noise.onnx", (8, 8))
 
 
 def test_timing_keeps_to_one_core_and_gives_the_others_back() -> None:

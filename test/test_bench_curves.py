@@ -35,6 +35,18 @@ def test_points_that_are_worse_than_smaller_ones_play_no_part() -> None:
     assert at([100, 400, 1600, 1700], [0.5, 0.7, 0.2, 0.9], 0.7) == pytest.approx(400)
 
 
+def test_a_point_of_no_bytes_is_a_point() -> None:
+    assert at([0, 2], [0.8, 0.9], 0.7) == pytest.approx(0, abs=1e-9)
+    assert 0 < at([0, 2], [0.8, 0.9], 0.899) <= 2
+
+
+def test_without_a_threshold_there_are_no_bytes() -> None:
+    """As in a resample of frames of which none has labels: not the same as never getting there."""
+    found = bytes_at(np.array([[1.0, 2.0]] * 2), np.array([[0.5, 0.6]] * 2), np.array([0.55, math.nan]))
+    assert 1 < found[0] < 2 and math.isnan(found[1])
+    assert interval(found) == (found[0], found[0])
+
+
 def test_many_curves_at_once_are_each_alone() -> None:
     random = np.random.default_rng(2)
     sizes, accuracy = random.uniform(10, 1e4, (50, 7)), random.random((50, 7))

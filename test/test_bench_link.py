@@ -68,6 +68,18 @@ def test_a_frame_waits_for_its_messages_but_not_for_ever() -> None:
     assert partial.worth == 1 and partial.latency == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("arrived, worth", [((), 0), ((0,), 1), ((1,), 0), ((0, 1), 2)])
+def test_messages_are_decoded_from_the_first_on_but_a_picture_by_itself(arrived: tuple[int, ...], worth: int) -> None:
+    assert LARGE.decoded(arrived) == worth
+    assert replace(LARGE, picture=True).decoded(arrived) == (2 if 1 in arrived else worth)
+
+
+def test_a_picture_is_whole_without_what_went_ahead() -> None:
+    picture = Option(((70_000,), (1000,)), (1, 2), picture=True)  # what goes ahead does not fit the queue
+    outcome = play((picture,), assembly_s=5.0).outcomes[0]
+    assert outcome.worth == 2 and outcome.latency == pytest.approx(0.095)
+
+
 def test_frames_queue_behind_each_other_and_the_newest_wins() -> None:
     robot = play((Option(((15_000,),), (1,)),), seconds=0.5)
     latencies = [outcome.latency for outcome in robot.outcomes]
@@ -202,9 +214,30 @@ def test_the_whole_command(
     assert played == [("fat", 0.15), ("thin", 0.15)]
 
 
+def test_the_whole_command_with_pictures(tmp_path: Path, bundle: Bundle, traces: Path) -> None:
+    assert bench(bundle, traces, tmp_path, "--pictures", "--seconds", "5", "--deadline-ms", "200") == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["run"]["pictures"]
+    rows = {(row["trace"], row["method"]): row for row in results["rows"]}
+    assert bench(bundle, traces, tmp_path, "--seconds", "5", "--deadline-ms", "200") == 0
+    without = {(r["trace"], r["method"]): r for r in json.loads((tmp_path / "results.json").read_text())["rows"]}
+    assert rows["fat", "oracle"]["accuracy"] > without["fat", "oracle"]["accuracy"]
+    assert rows["fat", "fixed_epitome"]["bytes_mean"] > without["fat", "fixed_epitome"]["bytes_mean"]
+
+
+def test_what_was_measured_for_another_bundle_is_not_taken(tmp_path: Path, traces: Path, bundle: Bundle) -> None:
+    """Of the same networks and frames, but of another input size."""
+    small = make_tiny_bundle(tmp_path / "small", width=64, height=48)
+    data = traces.parent / "tiny/val"
+    measure(bundle.path, data, tmp_path / "shared", 3)
+    assert measure(small.path, data, tmp_path / "shared", 3) == measure(small.path, data, tmp_path / "fresh", 3)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (("--deadline-ms", "100,inf"), "--deadline-ms must be above 0, not inf"),
+        (("--deadline-ms", "100,nan"), "--deadline-ms must be above 0, not nan"),
         (("--fps", "0"), "--fps must be above 0"),
         (("--fps", "nan"), "--fps must be above 0"),
         (("--deadline-ms", "100,soon"), "--deadline-ms 100,soon"),

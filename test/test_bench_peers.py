@@ -22,7 +22,7 @@ from nepi_ros.bench.peers.grace import Grace, measure_sensitivity, pattern, quan
 from nepi_ros.bench.peers.video import VideoPeer, without_units
 from nepi_ros.bench.peers.yuv420 import from_planes, to_planes
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import TargetNetworks, untouched
+from nepi_ros.codec import Encoder, PictureFormat, TargetNetworks, untouched
 from nepi_ros.letterbox import Letterbox
 
 FLAT = [[1.0] * 64] * 3
@@ -71,6 +71,18 @@ def test_a_frame_coded_twice_is_the_same(name: str, bundle: Bundle, frames: Benc
     first, second = list(method.code(run, setting)), list(method.code(run, setting))
     assert [c.size for c in first] == [c.size for c in second]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(first, second, strict=True))
+
+
+def test_what_goes_ahead_of_a_picture_counts(tmp_path: Path, frames: BenchFrames) -> None:
+    pictures = [PictureFormat(WIDTH, HEIGHT, 97, True)]
+    pictured = make_tiny_bundle(tmp_path / "pictured", width=WIDTH, height=HEIGHT, pictures=pictures)
+    found = make_peers(["epitome"], pictured, None, {}, is_video=True)["epitome"]
+    assert found.settings()[-1] == {"layers": pictured.layer_count}
+    (coded,) = found.code(frames.frames[:1], found.settings()[-1])
+    encoded = Encoder(pictured).encode(frames.frames[0].image)
+    ahead, picture = encoded.segments(pictured.layer_count, 10**6)
+    assert coded.size == len(ahead.stream) + len(picture.stream) > len(pictures[0].write(frames.frames[0].image))
+    assert error(frames.frames[0], coded.image) < 0.01
 
 
 def test_bars_are_not_coded(bundle: Bundle, frames: BenchFrames) -> None:

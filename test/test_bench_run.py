@@ -22,6 +22,7 @@ from nepi_ros.bench import runner
 from nepi_ros.bench.frames import consecutive, load_frames
 from nepi_ros.bench.peers import PEERS, stills
 from nepi_ros.bench.points import PointStore
+from nepi_ros.bench.workbench import Bench, Setup
 from nepi_ros.bundle import Bundle
 from nepi_ros.errors import ConfigError
 from nepi_ros.files import write_atomic
@@ -126,6 +127,23 @@ def test_other_frames_are_other_points(tmp_path: Path, bundle: Bundle, data: Pat
     assert bench(bundle, data, tmp_path, "--frames", "3", peers=("jpeg",)) == 0
     assert results(tmp_path)["run"]["frames"] == 3
     assert len(list((tmp_path / "points/plain/jpeg").iterdir())) == 2 * 2 * 3
+
+
+def test_other_probes_are_other_tables(tmp_path: Path, bundle: Bundle) -> None:
+    """Under the same path."""
+    val, train = write_set(tmp_path / "val", bundle, 2), write_set(tmp_path / "train", bundle, 2, seed=6)
+    setup = Setup(bundle.path, val, tmp_path / "out", probes=train)
+    before = Bench(setup).probes_id()
+    assert Bench(setup).probes_id() == before
+    cv2.imwrite(str(train / "frame-000001.color.png"), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    assert Bench(setup).probes_id() != before
+
+
+def test_probes_are_other_frames_than_those_measured(
+    tmp_path: Path, bundle: Bundle, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(bundle, data, tmp_path, "--probes", str(data)) == 2
+    assert "name a folder of other frames" in capsys.readouterr().err
 
 
 def test_processes_measure_the_same_as_one(tmp_path: Path, finished: Path, bundle: Bundle, data: Path) -> None:

@@ -107,6 +107,7 @@ def test_changed_metadata_is_noticed(folder):
         {"profile": None},
         {"profile": {"bytes": [1, 2]}},
         {"profile": {"bytes": [6, 5, 4, 3, 2, 1], "agreement": {}}},
+        {"name": "../../elsewhere"},
         {"files": {}},
         {"files": ["encoder.onnx"]},
     ],
@@ -159,6 +160,23 @@ def test_writing_keeps_what_is_not_the_bundle_s(folder, original, tmp_path):
     assert {entry.name for entry in made.iterdir()} == {"bundle.json", "robust", *fewer}
 
 
+@pytest.mark.parametrize("way", [".", "../made", "sub/.."])
+def test_a_bundle_joins_the_folder_that_one_works_in(folder, original, tmp_path, monkeypatch, way):
+    """As with `nepi train train.yaml`: links stay links, and the folder stays the one it is."""
+    files = {name: (folder / name).read_bytes() for name in original.metadata["files"]}
+    made = tmp_path / "work" / "made"
+    (made / "sub").mkdir(parents=True)
+    (made / "frames").symlink_to(tmp_path)
+    (made / "train.yaml").write_text("before")
+    inode = made.stat().st_ino
+    monkeypatch.chdir(made)
+    for _ in range(2):
+        assert write_bundle(way, original.metadata, files).id == original.id
+    assert made.stat().st_ino == inode and (made / "frames").is_symlink()
+    assert {entry.name for entry in made.iterdir()} == {"bundle.json", "frames", "sub", *files}
+    assert os.listdir(made.parent) == ["made"]
+
+
 def test_a_failed_write_leaves_everything_as_it_was(folder, original):
     with pytest.raises(BundleError):
         write_bundle(
@@ -172,7 +190,7 @@ def test_a_bundle_that_cannot_take_its_place_leaves_the_former_one(folder, origi
     files, rename = {name: folder / name for name in original.metadata["files"]}, Path.rename
 
     def full(self: Path, target: Path) -> Path:
-        if Path(target) == folder and self.name.startswith(f".{folder.name}.") and "former" not in str(self):
+        if Path(target) == folder / "bundle.json" and "former" not in str(self):
             raise OSError(errno.ENOSPC, "No space left on device")
         return rename(self, target)
 

@@ -18,7 +18,7 @@ from nepi_ros import cli
 from nepi_ros.errors import NepiError
 
 pytest.importorskip("onnx")
-from tiny_bundle import CLASSES, PLACES, make_tiny_bundle, tiny_frames  # noqa: E402
+from tiny_bundle import CLASSES, PICTURES, PLACES, make_tiny_bundle, tiny_frames  # noqa: E402
 
 SMALL_COMMANDS = ("inspect", "encode", "decode", "params")
 
@@ -118,6 +118,41 @@ def test_fewer_layers_are_fewer_bytes(bundle: Path, picture: Path, epitome: Path
 def test_layers_out_of_range_are_refused(bundle: Path, picture: Path, capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["encode", str(picture), "--bundle", str(bundle), "--layers", "99"]) == 2
     assert "has 1 to" in capsys.readouterr().err
+
+
+def test_pictures_are_encoded_when_asked_for(tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture) -> None:
+    made = make_tiny_bundle(tmp_path / "pictured", pictures=PICTURES)
+    common = ["--bundle", str(made.path), "--out", str(tmp_path)]
+    assert cli.main(["encode", str(picture), *common]) == 0
+    assert f"{len(made.layers)} layers, " in capsys.readouterr().out
+    assert cli.main(["encode", str(picture), *common, "--layers", str(made.layer_count)]) == 0
+    assert f"{made.layer_count} layers, a picture, " in capsys.readouterr().out
+    assert cli.main(["decode", str(tmp_path / "scene.epitome"), *common]) == 0
+    assert cli.main(["decode", str(tmp_path / "scene.epitome"), *common, "--layers", "3"]) == 2
+    assert "is a picture" in capsys.readouterr().err
+    assert cli.main(["inspect", str(made.path)]) == 0
+    assert "160 x 120 4:4:4 at quality 95" in capsys.readouterr().out
+
+
+def test_files_of_one_name_are_not_written_over_each_other(
+    tmp_path: Path, bundle: Path, picture: Path, capsys: pytest.CaptureFixture
+) -> None:
+    other = tmp_path / "other" / picture.name
+    other.parent.mkdir()
+    other.write_bytes(picture.read_bytes())
+    for command in ("encode", "decode"):
+        assert cli.main([command, str(picture), str(other), "--bundle", str(bundle), "-o", str(tmp_path)]) == 2
+        assert "would be written under one name" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_said(
+    tmp_path: Path, bundle: Path, epitome: Path, picture: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "scene.decoded.png").mkdir()
+    assert cli.main(["decode", str(epitome), "--bundle", str(bundle), "--out", str(tmp_path)]) == 2
+    assert "scene.decoded.png: cannot be written" in capsys.readouterr().err
+    assert cli.main(["encode", str(picture), "--bundle", str(bundle), "--out", "/dev/null/x"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

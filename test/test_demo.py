@@ -92,6 +92,16 @@ class TestPatrol:
         assert len(frames.render_patrol(folder, 2, 15.0, seed=0)) == 2 and len(drawn) == 2
         assert len(frames.render_patrol(folder, 2, 15.0, seed=1)) == 2 and drawn[2:] == [(2, 1)]
 
+    @pytest.mark.parametrize("stranger", ["bundle.json", "thesis/chapter.txt"])
+    def test_what_is_not_the_patrol_s_is_left_alone(self, tmp_path: Path, stranger: str) -> None:
+        folder = tmp_path / "patrol"
+        (folder / stranger).parent.mkdir(parents=True)
+        (folder / stranger).write_text("years of work")
+        (folder / "frame-000000.color.jpg").write_text("an old frame")
+        with pytest.raises(ConfigError, match=f"{stranger.split('/')[0]} lies in it"):
+            frames.render_patrol(folder, 2, 10.0, seed=0, workers=1)
+        assert (folder / stranger).read_text() == "years of work" and (folder / "frame-000000.color.jpg").exists()
+
     def test_a_frame_has_its_truth_beside_it(self, tmp_path: Path) -> None:
         frame_set = frames.render_patrol(tmp_path / "patrol", 2, 10.0, seed=0, workers=1)
         sample = frame_set.load(1)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from demo_help import TASKS, write_frames
-from tiny_bundle import PLACES, make_tiny_bundle, tiny_frames
+from tiny_bundle import CLASSES, PLACES, make_tiny_bundle, tiny_frames
 
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import TargetNetworks, untouched
@@ -173,6 +173,21 @@ class TestEvaluate:
         quality = evaluate([self.answered(bundle, frames, 0)], frames, bundle, TASKS)
         assert quality.accuracy["segmentation"] is None and quality.accuracy["depth"] is not None
         assert "has the classes sky, road" in quality.notes["accuracy.segmentation"]
+
+    def test_one_class_more_than_the_bundle_has_is_nothing(self, bundle: Bundle, tmp_path: Path) -> None:
+        """As in CamVid, whose last class is void."""
+        frames = write_frames(tmp_path / "frames", 1)
+        label = tmp_path / "frames" / f"{frames.entries[0].name}.segmentation.png"
+        truth = cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
+        truth[:20] = len(CLASSES)
+        cv2.imwrite(str(label), truth)
+        frames = FrameSet.open(tmp_path / "frames")
+        quality = evaluate([self.answered(bundle, frames, 0)], frames, bundle, TASKS)
+        assert quality.accuracy["segmentation"] is not None
+        truth[:20] = len(CLASSES) + 1
+        cv2.imwrite(str(label), truth)
+        quality = evaluate([self.answered(bundle, frames, 0)], frames, bundle, TASKS)
+        assert f"has class {len(CLASSES) + 1}" in quality.notes["accuracy.segmentation"]
 
     @staticmethod
     def answered(bundle: Bundle, frames: FrameSet, index: int) -> FrameRecord:

@@ -75,7 +75,8 @@ def test_reasons_against_a_python_are_given(tmp_path: Path) -> None:
 
 
 def test_a_python_that_does_not_run_is_named(tmp_path: Path) -> None:
-    broken = pretender(tmp_path / "python3", "exit 127")
+    (tmp_path / "a place").mkdir()
+    broken = pretender(tmp_path / "a place" / "python3", "exit 127")
     result = find_python(broken)
     assert result.returncode == 1
     assert f"{broken}: does not run" in result.stderr

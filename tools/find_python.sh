@@ -23,7 +23,12 @@ print("ok " + sys.executable)
 ' 2>&1 || echo "$1: does not run"
 }
 
-for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
+if [ -n "${PYTHON:-}" ]; then
+    set -- "$PYTHON"
+else
+    set -- python3 python3.13 python3.12 python3.11 python3.10
+fi
+for candidate in "$@"; do
     command -v "$candidate" >/dev/null 2>&1 || continue
     answer=$(usable "$candidate" | head -n 1)
     case $answer in

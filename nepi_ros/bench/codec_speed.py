@@ -51,6 +51,8 @@ def main(arguments: argparse.Namespace) -> int:
     found = {}
     for name, data in zip(arguments.bundle, arguments.data, strict=True):
         bundle = Bundle.load(resolve_bundle(name))
+        if bundle.name in found:
+            raise ConfigError(f"--bundle {name}: a second bundle of the name {bundle.name}; time it on its own")
         found[bundle.name] = measure(bundle, data, arguments.frames, arguments.rounds)
         print(f"{speed_text(bundle.name, found[bundle.name])}\n")
         write_atomic(arguments.out / f"{bundle.name}.svg", speed_plot(bundle.name, found[bundle.name]))
@@ -67,8 +69,9 @@ def measure(bundle: Bundle, data: Path, count: int, rounds: int) -> dict[str, An
     seconds = stopwatch.run(frames, rounds)
     few = [Letterbox(rgb.shape[1::-1], bundle.input_size).apply(rgb) for rgb in frames[:_MEMORY_FRAMES]]
     epitomes = [stopwatch.encoder.encode(image, len(bundle.layers)).segment() for image in few]
-    networks = {"encoder": "encoder.onnx", "decoder": "decoder.onnx"}
-    networks |= {task: spec.network for task, spec in bundle.tasks.items()}
+    files = {"encoder": "encoder.onnx", "decoder": "decoder.onnx"}
+    files |= {task: spec.network for task, spec in bundle.tasks.items()}
+    networks = {name: complexity(bundle.path / file, bundle.input_size) for name, file in files.items()}
     return {
         "bundle_id": f"{bundle.id:016x}",
         "set": str(data),
@@ -78,7 +81,7 @@ def measure(bundle: Bundle, data: Path, count: int, rounds: int) -> dict[str, An
         "input": dict(zip(("width", "height"), bundle.input_size, strict=True)),
         "steps_ms": {name: _spread(1000 * values) for name, values in seconds.items()},
         "ratios": {name: _spread(values) for name, values in _ratios(seconds, stopwatch.targets).items()},
-        "networks": {name: asdict(complexity(bundle.path / file)) for name, file in networks.items()},
+        "networks": {name: asdict(counted) for name, counted in networks.items()},
         "cut_to_budget": cutting(stopwatch.encoder, few),
         "peak_memory_mb": peak_memory(bundle.path, few, epitomes),
     }

@@ -23,13 +23,14 @@ class Complexity:
     file_bytes: int
 
 
-def complexity(path: Path) -> Complexity:
-    """Count the convolutions and matrix products of a network. Raises BundleError naming a file that is no network.
+def complexity(path: Path, size: tuple[int, int]) -> Complexity:
+    """Count the convolutions and matrix products of a network that takes images of `size` (width, height), or latents.
+    Raises BundleError naming a file that is no network.
 
     Additions, activations, resizing and pooling are not counted, as is the custom.
     """
     try:
-        model = shape_inference.infer_shapes(onnx.load(str(path)), strict_mode=True)
+        model = shape_inference.infer_shapes(_sized(onnx.load(str(path)), size), strict_mode=True)
     except Exception as error:  # protobuf and onnx raise classes of their own for each kind of damage
         raise BundleError(f"{path}: cannot be read as a network ({error}); restore the bundle") from error
     shapes = _shapes(model.graph)
@@ -41,6 +42,19 @@ def complexity(path: Path) -> Complexity:
         macs += _MACS[node.op_type](source, weight, shapes[node.output[0]], node)
         parameters += math.prod(weight) + sum(map(math.prod, bias))
     return Complexity(macs, parameters, path.stat().st_size)
+
+
+def _sized(model: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProto:
+    """The model with one image's width and height where its input leaves them open."""
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if len(dims) == 4:
+            first = 1 if dims[3].dim_value == 3 else 2  # of the sides: [N, H, W, 3] or [N, 3, H, W]
+            for dim, side in zip(dims[first:], size[::-1], strict=False):
+                dim.dim_value = dim.dim_value or side
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")  # what it leaves open would stand in the way of what can be inferred
+    return model
 
 
 def _conv(_source: Sequence[int], weight: Sequence[int], output: Sequence[int], _node: onnx.NodeProto) -> int:

@@ -24,7 +24,8 @@ def bytes_at(sizes: np.ndarray, accuracy: np.ndarray, threshold: np.ndarray) -> 
 
     The curve is that of a user who takes the best setting for a budget: with more bytes accuracy never falls.
     Between two points it is linear over the logarithm of bytes. Infinite where no point is accurate enough; where
-    the smallest point is accurate enough already, that point's bytes (a curve is not continued beyond its ends).
+    the smallest point is accurate enough already, that point's bytes (a curve is not continued beyond its ends). NaN
+    where the threshold is.
 
     >>> float(bytes_at(np.array([100.0, 400.0]), np.array([0.5, 0.7]), np.array(0.6)).round())
     200.0
@@ -41,11 +42,13 @@ def bytes_at(sizes: np.ndarray, accuracy: np.ndarray, threshold: np.ndarray) -> 
     last = np.maximum.accumulate(np.where(improves, places, 0), axis=-1)
     before = np.take_along_axis(last, np.maximum(first - 1, 0), -1)
     low, high = (np.take_along_axis(accuracy, place, -1)[..., 0] for place in (before, first))
-    small, large = (np.log(np.take_along_axis(sizes, place, -1)[..., 0]) for place in (before, first))
+    # An epitome may have no bytes at all.
+    positive = np.maximum(sizes, np.finfo(float).tiny)
+    small, large = (np.log(np.take_along_axis(positive, place, -1)[..., 0]) for place in (before, first))
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where((first[..., 0] > 0) & np.isfinite(low), (threshold - low) / (high - low), 1.0)
     between = np.exp(small + (large - small) * np.clip(share, 0, 1))
-    return np.where(reached.any(axis=-1), between, np.inf)
+    return np.where(np.isnan(threshold), np.nan, np.where(reached.any(axis=-1), between, np.inf))
 
 
 def frontier(sizes: np.ndarray, accuracy: np.ndarray) -> list[int]:

@@ -22,6 +22,7 @@ from nepi_ros.tasks import REGISTRY, TaskSpec
 
 FOLDER = "examples"
 _QUALITY = 88
+_NEAREST_M = 0.05
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class _Artist:
 def _coloured(task: str, rgb: np.ndarray, result: np.ndarray, spec: TaskSpec) -> np.ndarray:
     if task == "segmentation":
         return segmentation_overlay(rgb, result, np.array(spec.palette, np.uint8))
-    return depth_colours(result, spec.min_m, _far(result, spec))
+    return depth_colours(result, max(spec.min_m, _NEAREST_M), _far(result, spec))
 
 
 def _far(result: np.ndarray, spec: TaskSpec) -> float:

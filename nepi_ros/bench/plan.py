@@ -10,11 +10,10 @@ from typing import Any
 
 from nepi_ros.bench.peers import Peer, Setting
 from nepi_ros.bench.peers.base import thinned
-from nepi_ros.bench.peers.grace import PROBES, Grace, Tables
+from nepi_ros.bench.peers.grace import Grace, Tables
 from nepi_ros.bench.peers.stills import SUBSAMPLINGS
 from nepi_ros.bench.points import Point, PointStore, point_key
 from nepi_ros.bench.workbench import UNTOUCHED, Bench
-from nepi_ros.bundle import Bundle
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Plan:
         for place, setting in enumerate(settings):
             slots = []
             for name in targets:
-                key = point_key(method, setting, version, self._identity(name), tables)
+                key = point_key(method, setting, version, self._bench.identity(name), tables)
                 slot = _Slot(self._stores[name], self._points[name][method], place, key)
                 if not slot.fill(method, setting):
                     slots.append((name, slot))
@@ -99,11 +98,12 @@ class Plan:
     def _probe_jobs(self, targets: str) -> list[Job]:
         if self._setup.probes is None:
             return []
-        jobs, store, networks = [], self._stores[targets], self._bench.networks_ids[targets]
+        jobs, store = [], self._stores[targets]
+        probed = [self._bench.networks_ids[targets], self._bench.probes_id()]
         for task in self._bench.bundle.tasks:
             for subsampling in SUBSAMPLINGS:
                 name = f"grace/sensitivity-{task}-{subsampling.replace(':', '')}.json"
-                key = point_key(task, subsampling, networks, str(self._setup.probes.resolve()), PROBES)
+                key = point_key(task, subsampling, probed)
                 known = store.load_json(name, key)
                 place = self.tables[targets].setdefault(task, {})
                 if known is None:
@@ -112,11 +112,6 @@ class Plan:
                 else:
                     place[subsampling] = known["sensitivity"]
         return jobs
-
-    def _identity(self, targets: str) -> list[Any]:
-        bench = self._bench
-        frames, size = bench.frames.fingerprint, list(bench.bundle.input_size)
-        return [bench.networks_ids[targets], size, frames, _specs(bench.bundle)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,5 +160,3 @@ class _KeepTable:
         self.place[self.subsampling] = sensitivity
 
 
-def _specs(bundle: Bundle) -> dict[str, Any]:
-    return {name: [spec.classes, spec.min_m, spec.max_m] for name, spec in bundle.tasks.items()}

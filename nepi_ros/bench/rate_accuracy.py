@@ -92,6 +92,8 @@ def _setup(arguments: argparse.Namespace) -> Setup:
 def _probes(arguments: argparse.Namespace) -> Path | None:
     """The folder of probe images: never the frames that are measured."""
     folder = arguments.probes or arguments.data.resolve().parent / "train"
+    if arguments.probes is not None and arguments.probes.resolve() == arguments.data.resolve():
+        raise ConfigError(f"--probes {arguments.probes}: the frames that are measured; name a folder of other frames")
     if arguments.probes is None and (not folder.is_dir() or folder == arguments.data.resolve()):
         return None
     return FrameSet.open(folder).folder

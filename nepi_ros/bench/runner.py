@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from nepi_ros.bench.points import Point
 from nepi_ros.bench.workbench import UNTOUCHED, Bench, Setup
 from nepi_ros.bundle import Bundle
 from nepi_ros.errors import NepiError
+from nepi_ros.process import worker_pool
 from nepi_ros.progress import progress_bar
 
 
@@ -89,13 +90,13 @@ class _Pool:
     def __init__(self, bench: Bench, workers: int) -> None:
         self._bench, self._workers = bench, workers
         self._pool: ProcessPoolExecutor | None = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> _Pool:
         return self
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=kind is None, cancel_futures=True)
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[None]:
         """Run all jobs, yielding after each; what is finished is kept even when a later one fails."""
@@ -105,9 +106,7 @@ class _Pool:
                 yield
             return
         if self._pool is None:
-            # Not fork: networks may already run in threads here.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._workers, context, _start, (self._bench.setup,))
+            self._pool = self._stack.enter_context(worker_pool(self._workers, _start, self._bench.setup))
         waiting: dict[Future, Job] = {self._pool.submit(_call, job.what, job.arguments): job for job in jobs}
         for future in as_completed(waiting):
             try:

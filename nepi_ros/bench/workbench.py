@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from nepi_ros.bench.frames import Frame, load_frames, load_probes
 from nepi_ros.bench.judge import Counts, Judge, networks_id
@@ -43,6 +47,11 @@ class Bench:
         self.frames = load_frames(setup.data, self.bundle, setup.limit)
         self._judges: dict[str, Judge] = {}
 
+    def identity(self, targets: str) -> list[Any]:
+        """What every figure that `targets` judge depends on: networks, frames, and how both fit together."""
+        specs = {name: [spec.classes, spec.min_m, spec.max_m] for name, spec in self.bundle.tasks.items()}
+        return [self.networks_ids[targets], list(self.bundle.input_size), self.frames.fingerprint, specs]
+
     def judge(self, targets: str) -> Judge:
         """The judge with these target networks."""
         if targets not in self._judges:  # a run that finds all its points needs no networks
@@ -75,7 +84,17 @@ class Bench:
             group = [self.frames.frames[i] for i in run]
             yield from zip(group, peer.code(group, setting), strict=True)
 
+    def probes(self) -> list[Frame]:
+        """The images that GRACE probes the networks with."""
+        return load_probes(self.setup.probes, self.bundle, PROBES)
+
+    def probes_id(self) -> str:
+        """Changes when one of the probes does, as the networks see it."""
+        digest = hashlib.sha256()
+        for probe in self.probes():
+            digest.update(repr(probe.image.shape).encode() + np.ascontiguousarray(probe.image).tobytes())
+        return digest.hexdigest()[:16]
+
     def sensitivity(self, targets: str, task: str, subsampling: str) -> list[list[float]]:
         """GRACE's probing of one task's network."""
-        probes = load_probes(self.setup.probes, self.bundle, PROBES)
-        return measure_sensitivity(self.judge(targets).networks, task, probes, subsampling)
+        return measure_sensitivity(self.judge(targets).networks, task, self.probes(), subsampling)

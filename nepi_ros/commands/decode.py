@@ -11,8 +11,10 @@ import numpy as np
 
 from nepi_ros.bundle import Bundle, resolve_bundle
 from nepi_ros.codec import Decoder, TargetNetworks
+from nepi_ros.commands.encode import distinct
 from nepi_ros.epitome_file import EpitomeFile
 from nepi_ros.errors import ConfigError
+from nepi_ros.files import write_atomic
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.tasks import REGISTRY, TASKS
 from nepi_ros.tasks.classification import ranked
@@ -35,7 +37,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.layers is not None and arguments.layers < 1:
         raise ConfigError(f"--layers {arguments.layers}: at least one layer is needed")
     decoder, targets = Decoder(bundle), TargetNetworks(bundle, arguments.tasks or bundle.tasks)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    distinct(arguments.epitomes)
     for path in arguments.epitomes:
         epitome = EpitomeFile.read(path)
         epitome.check_bundle(bundle, path)
@@ -74,5 +76,5 @@ def _as_image(task: str, result: np.ndarray) -> np.ndarray:
 
 def _write(stem: Path, kind: str, image: np.ndarray) -> None:
     target = stem.with_name(f"{stem.name}.{kind}.png")
-    cv2.imwrite(str(target), image)
+    write_atomic(target, cv2.imencode(".png", image)[1].tobytes())
     print(target)

@@ -107,9 +107,11 @@ class _Judge:
             return f"{self._set.folder} has the classes {', '.join(names)}, the bundle {', '.join(classes)}"
         if self._largest[task] < 0:
             return f"{self._set.folder} has no truth for it" if self._compared else None
-        if task != "depth" and self._largest[task] >= len(classes):
+        # One class more is what many sets give to places that are nothing; it is not compared.
+        void = task == "segmentation" and self._largest[task] == len(classes)
+        if task != "depth" and self._largest[task] >= len(classes) and not void:
             return f"{self._set.folder} has class {self._largest[task]}, the bundle only {len(classes)} classes"
-        if task == "segmentation" and not names and self._largest[task] + 1 != len(classes):
+        if task == "segmentation" and not names and self._largest[task] + 1 < len(classes):
             return (
                 f"{self._set.folder} does not name its classes (0 to {self._largest[task]}), "
                 f"and they are not the bundle's {len(classes)}"

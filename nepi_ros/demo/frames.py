@@ -5,21 +5,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 from pathlib import Path
 
 import cv2
 
 from nepi_ros.datasets import FrameSet
 from nepi_ros.demo.observer import fingerprint
+from nepi_ros.errors import ConfigError
+from nepi_ros.process import worker_pool
 from nepi_ros.progress import progress_bar
 
 PATROL_RATE_HZ = 30.0
 # In building 0, twenty seconds from here lead from the storage room through the corridor into the office.
 PATROL_START = 360
 _BLOCK = 20
+_OWN = re.compile(r"frame-\d+\.\w+\.\w+|places\.csv|set\.(json|\d+)|\..*\.part")
 
 
 def open_frames(folder: Path, count: int) -> FrameSet:
@@ -75,12 +78,15 @@ def _draw(folder: Path, wanted: list[int], seed: int, workers: int) -> None:
     from nepi_ros.scenes.export import write_places
 
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*"):
+    former = [path for path in folder.iterdir() if _OWN.fullmatch(path.name)]
+    strange = {path.name for path in folder.iterdir()} - {path.name for path in former}
+    if strange:
+        raise ConfigError(f"{folder}: the patrol is drawn there, but {min(strange)} lies in it; give another --out")
+    for path in former:
         path.unlink()
     places: dict[str, int] = {}
     blocks = [wanted[i : i + _BLOCK] for i in range(0, len(wanted), _BLOCK)]
-    # Spawned, not forked: the parent may have threads.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (folder, seed)) as pool:
+    with worker_pool(workers, _prepare, folder, seed) as pool:
         drawn = as_completed([pool.submit(_draw_block, block) for block in blocks])
         with progress_bar(total=len(wanted), desc="drawing the patrol", leave=False) as progress:
             for block in drawn:

@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nepi_ros.errors import NepiError
-from nepi_ros.process import peak_memory_mb
+from nepi_ros.process import end_with_parent, peak_memory_mb
 
-_PR_SET_PDEATHSIG = 1
 _LAST_LINES = 12
 
 
@@ -83,7 +80,7 @@ class Supervisor:
                     stderr=subprocess.STDOUT,
                     env=self._environment,
                     start_new_session=True,
-                    preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                    preexec_fn=end_with_parent,
                 )
         except OSError as error:
             raise NodeDiedError(f"{spec.name}: cannot start {spec.command[0]}: {error}") from error
@@ -128,10 +125,6 @@ def single_threaded(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment with math libraries held to one thread: several nodes share few cores."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     return {**environment, **{name: "1" for name in names}}
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _signal_session(process: subprocess.Popen, number: int) -> None:

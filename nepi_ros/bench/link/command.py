@@ -103,7 +103,8 @@ def _conditions(arguments: argparse.Namespace) -> list[Conditions]:
         deadlines = [float(word) for word in arguments.deadline_ms.split(",")]
     except ValueError:
         raise ConfigError(f"--deadline-ms {arguments.deadline_ms}: must be milliseconds, separated by commas") from None
-    for name, value in (("deadline-ms", min(deadlines)), ("fps", arguments.fps), ("frames", arguments.frames)):
+    above = {"deadline-ms": deadlines, "fps": [arguments.fps], "frames": [arguments.frames]}
+    for name, value in ((name, value) for name, values in above.items() for value in values):
         if not 0 < value < math.inf:
             raise ConfigError(f"--{name} must be above 0, not {value:g}")
     for name in ("rtt_ms", "encode_ms", "edge_ms", "seconds"):
@@ -140,8 +141,9 @@ def _play(
         for pair, c in jobs:
             seconds = pair.seconds(arguments.seconds)
             traces = [pair.up.times_ms.tolist(), pair.down.times_ms.tolist()]
-            sizes = [measured.frames_id, len(measured.names), f"{bundle.id:016x}", arguments.pictures]
-            key = point_key("link", VERSION, pair.name, traces, asdict(c), seconds, sizes)
+            key = point_key(
+                "link", VERSION, pair.name, traces, asdict(c), seconds, measured.key, arguments.pictures
+            )
             name = f"link/{pair.name}-{c.deadline_s * 1e3:g}ms.json"
             known = store.load_json(name, key)
             if known is None:

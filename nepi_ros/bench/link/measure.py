@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nepi_ros.bench.frames import BenchFrames, Frame
-from nepi_ros.bench.judge import AGREEMENT, meters_of, networks_id
+from nepi_ros.bench.judge import AGREEMENT, meters_of
 from nepi_ros.bench.peers.stills import JPEG_QUALITIES
 from nepi_ros.bench.points import Point, PointStore, point_key
 from nepi_ros.bench.wire import epitome_room
@@ -33,11 +33,13 @@ TOP_K = 5
 class Measured:
     """Sizes in bytes of F frames, and what sizes are worth.
 
-    epitomes: [F][L] for each prefix its messages, as [layers so far, bytes of data]. jpeg: [F][Q], qualities
-    ascending; jpeg_agreement: task -> [Q]. results: dense task -> [F][S] for SCALES; retention: dense task -> [S],
-    agreement of a result of that scale, enlarged again, with the network's own result, relative to the largest scale.
+    key: tells them from others. epitomes: [F][L] for each prefix its messages, as [layers so far, bytes of data]. jpeg:
+    [F][Q], qualities ascending; jpeg_agreement: task -> [Q]. results: dense task -> [F][S] for SCALES; retention: dense
+    task -> [S], agreement of a result of that scale, enlarged again, with the network's own result, relative to the
+    largest scale.
     """
 
+    key: str
     frames_id: str
     names: list[str]
     epitomes: list[list[list[list[int]]]]
@@ -54,15 +56,15 @@ def measure(bundle: Path, data: Path, out: Path, limit: int) -> Measured:
     Raises ConfigError when `data` holds no frames that fit the bundle.
     """
     bench = Bench(Setup(bundle, data, out, limit=limit))
-    store, networks = PointStore(out / "points"), networks_id(bench.bundle, "plain")
-    parts = [_VERSION, f"{bench.bundle.id:016x}", networks, bench.frames.fingerprint, SCALES, WIDTHS]
-    key = point_key(*parts)
+    store, version = PointStore(out / "points"), bench.peers(["jpeg"], {})["jpeg"].version
+    key = point_key(_VERSION, f"{bench.bundle.id:016x}", bench.identity("plain"), SCALES, WIDTHS, version)
     known = store.load_json("payloads.json", key)
     if known is not None:
         return Measured(**known["measured"])
-    jpeg = [_jpeg_point(bench, store, quality, networks) for quality in _bar(JPEG_QUALITIES, "JPEG", "quality")]
+    jpeg = [_jpeg_point(bench, store, quality, version) for quality in _bar(JPEG_QUALITIES, "JPEG", "quality")]
     results, retention = _results(bench)
     measured = Measured(
+        key,
         bench.frames.fingerprint,
         [frame.name for frame in bench.frames.frames],
         _epitomes(bench.bundle, bench.frames),
@@ -80,10 +82,9 @@ def _bar(items, what: str, unit: str = "frame"):  # noqa: ANN001, ANN202 - as pr
     return progress_bar(items, desc=f"measuring {what}", unit=unit)
 
 
-def _jpeg_point(bench: Bench, store: PointStore, quality: int, networks: str) -> Point:
+def _jpeg_point(bench: Bench, store: PointStore, quality: int, version: str) -> Point:
     setting = {"quality": quality, "subsampling": "4:2:0"}
-    version = bench.peers(["jpeg"], {})["jpeg"].version
-    key = point_key("jpeg", setting, version, networks, bench.frames.fingerprint)
+    key = point_key("jpeg", setting, version, bench.identity("plain"), {})
     point = store.load("jpeg", setting, key)
     if point is None:
         point = bench.point("jpeg", setting, {}, ("plain",))[0]

@@ -56,11 +56,11 @@ def choices_of(
     options: Sequence[tuple[Option, ...]], accuracy: Sequence[Sequence[float]], ordinary: float = math.inf
 ) -> list[Choices]:
     """For each frame what its options cost, how accurate they are with full results, and the largest that is ordinary:
-    of worth up to `ordinary`."""
+    of worth up to `ordinary`, or the smallest of all."""
     return [
         Choices(
             *np.array([(option.wire, accuracy[option.worth[-1]][0]) for option in each]).T,
-            ordinary=max(option.wire for option in each if option.worth[-1] <= ordinary),
+            ordinary=max((option.wire for option in each if option.worth[-1] <= ordinary), default=each[0].wire),
         )
         for each in options
     ]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,10 +20,20 @@ Packets = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Option:
-    """One way to send a frame. `worth`: layers (or quality's place + 1) decoded once so many first messages came."""
+    """One way to send a frame. `worth`: layers (or quality's place + 1) decoded once so many first messages came.
+    `picture`: the last message says all by itself."""
 
     messages: tuple[Packets, ...]
     worth: tuple[int, ...]
+    picture: bool = False
+
+    def decoded(self, arrived: Collection[int]) -> int:
+        """What can be decoded of the messages that arrived, by their places."""
+        last = len(self.messages) - 1
+        if self.picture and last in arrived:
+            return self.worth[last]
+        prefix = next((place for place in range(len(self.messages)) if place not in arrived), len(self.messages))
+        return self.worth[prefix - 1] if prefix else 0
 
     @cached_property
     def wire(self) -> int:
@@ -68,7 +78,9 @@ def make_payloads(bundle: Bundle, measured: Measured, pictures: bool = False) ->
     least = next((q for q in range(1, len(jpeg_full)) if jpeg_full[q][0] >= epitome_accuracy[1][0]), 1)
     fixed = measured.qualities.index(FIXED_QUALITY)
     return Payloads(
-        tuple(_epitome_options([prefixes[count - 1] for count in worthwhile]) for prefixes in measured.epitomes),
+        tuple(
+            _epitome_options([prefixes[count - 1] for count in worthwhile], latents) for prefixes in measured.epitomes
+        ),
         tuple(_jpeg_options(sizes, least) for sizes in measured.jpeg),
         tuple(_jpeg_options(sizes[fixed : fixed + 1], 0, fixed) for sizes in measured.jpeg),
         tuple(_result_messages(bundle, measured, frame, steps) for frame in range(len(measured.epitomes))),
@@ -93,11 +105,15 @@ def _accuracies(
     return (tuple(0.0 for _ in steps), *rows)
 
 
-def _epitome_options(prefixes: Sequence[Sequence[Sequence[int]]]) -> tuple[Option, ...]:
-    """Prefixes, each in its messages."""
+def _epitome_options(prefixes: Sequence[Sequence[Sequence[int]]], latents: int) -> tuple[Option, ...]:
+    """Prefixes, each in its messages; those of more layers than `latents` are pictures."""
     envelope = epitome_envelope()
     return tuple(
-        Option(tuple(packets(envelope + size) for _, size in messages), tuple(layers for layers, _ in messages))
+        Option(
+            tuple(packets(envelope + size) for _, size in messages),
+            tuple(layers for layers, _ in messages),
+            messages[-1][0] > latents,
+        )
         for messages in prefixes
     )
 

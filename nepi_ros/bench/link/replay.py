@@ -205,7 +205,7 @@ class Replay:
         flight.last = max(now, flight.last + _APART_S) if flight.arrived else now
         flight.arrived.add(message)
         flight.bytes += sum(flight.option.messages[message]) - _CDR_SAVES
-        if len(flight.arrived) == flight.messages:
+        if flight.option.decoded(flight.arrived) == flight.option.worth[-1]:
             place.ready, place.open = flight, None
         self._work(now, flight.robot)
 
@@ -226,17 +226,16 @@ class Replay:
     def _answer(self, now: float, flight: _Flight) -> None:
         """The networks are done with a frame: its results go out, or a report alone when nothing could be decoded."""
         outcome = self._robots[flight.robot].outcomes[flight.sequence]
-        prefix = next((n for n in range(flight.messages) if n not in flight.arrived), flight.messages)
-        outcome.worth = flight.option.worth[prefix - 1] if prefix else 0
+        outcome.worth = flight.option.decoded(flight.arrived)
         messages: Sequence[Packets] = (self._payloads.report,)
-        if prefix:
+        if outcome.worth:
             frame = flight.sequence % len(self._payloads.results)
             outcome.step = self._step(frame, flight.granted)
             messages = self._payloads.results[frame][outcome.step]
             flight.awaited = len(messages)
             outcome.result_bytes = sum(map(sum, messages))
         flight.report = FrameReport(
-            flight.sequence, flight.handover, now - flight.last, flight.bytes, prefix,
+            flight.sequence, flight.handover, now - flight.last, flight.bytes, outcome.worth,
             flight.last - flight.first, flight.missed, sum(map(sum, messages)),
         )  # fmt: skip
         for number, sizes in enumerate(messages, 1):

@@ -38,8 +38,10 @@ def travel(request: Request, up: Schedule, down: Schedule, settings: LinkSetting
         with Supervisor(out / "logs", single_threaded({**os.environ, **edge})) as nodes:
             spec = demo_system(request).spec(names.EDGE_NODE)
             nodes.start(NodeSpec(spec.name, within(link.names[1], spec.command)))
-            _robot(link, replace(request, variables=robot), lambda: link.play(up, down))
-            nodes.check()
+            try:
+                _robot(link, replace(request, variables=robot), lambda: link.play(up, down))
+            finally:
+                nodes.check()  # an edge that died is the cause, and what the robot's side says the effect
         counted = link.counters()
     return Answer(**json.loads((out / ANSWER).read_text())), *counted
 

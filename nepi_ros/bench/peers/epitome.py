@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -37,11 +38,13 @@ class EpitomePeer:
         return None
 
     def settings(self) -> list[Setting]:
-        """Numbers of layers whose sizes are about evenly spaced on a logarithmic axis, all where they are few."""
-        sizes = np.log(np.maximum(self._bundle.profile.bytes, 1.0))
+        """Numbers of layers: of the latent's those whose sizes are about evenly spaced on a logarithmic axis, all where
+        they are few; and all pictures."""
+        latents = len(self._bundle.layers)
+        sizes = np.log(np.maximum(self._bundle.profile.bytes[:latents], 1.0))
         near = [int(np.abs(sizes - size).argmin()) for size in np.linspace(sizes[0], sizes[-1], _MOST_SETTINGS)]
-        chosen = range(len(sizes)) if len(sizes) <= _MOST_SETTINGS else sorted({*near, len(sizes) - 1})
-        return [{"layers": count + 1} for count in chosen]
+        chosen = range(latents) if latents <= _MOST_SETTINGS else sorted({*near, latents - 1})
+        return [{"layers": count + 1} for count in (*chosen, *range(latents, self._bundle.layer_count))]
 
     def code(self, run: Sequence[Frame], setting: Setting) -> Iterator[Coded]:
         if self._codec is None:
@@ -49,8 +52,10 @@ class EpitomePeer:
         encoder, decoder = self._codec
         for frame in run:
             encoded = encoder.encode(frame.image, setting["layers"])
-            segment, messages = encoded.segment(), encoded.segments(encoded.layers, epitome_room())
-            yield Coded(len(segment.stream), epitome_wire(messages), decoder.decode([[segment]])[0])
+            # What goes ahead of a picture is sent too, so it counts.
+            payload = encoded.segments(encoded.layers, room=sys.maxsize)
+            wire = epitome_wire(encoded.segments(encoded.layers, epitome_room()))
+            yield Coded(sum(len(segment.stream) for segment in payload), wire, decoder.decode([payload])[0])
 
 
 class MissingPeer:
