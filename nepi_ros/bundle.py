@@ -216,6 +216,11 @@ def write_bundle(path: str | Path, metadata: Mapping[str, Any], files: Mapping[s
     return Bundle.load(path)
 
 
+def check_place(path: Path, files: Iterable[str]) -> None:
+    """Raise BundleError unless a bundle of `files`, and perhaps others, may be written to `path`."""
+    _former(path, files)
+
+
 def _former(path: Path, files: Iterable[str]) -> set[str]:
     """The names of files at `path` that a new bundle of `files` takes the place of."""
     if not path.exists():

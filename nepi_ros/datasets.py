@@ -8,6 +8,7 @@
 | classes | one folder of images per class | the folder's name |
 | plain | images in the folder itself | none |
 
+Folders that begin with a dot or hold no images are no classes. Segmentation ids above 255 count as ignored.
 A `set.json` in the folder (as `python -m nepi_ros.scenes` writes it) may say that depth and segmentation
 are registered to the colour image; otherwise an rgbd set is taken for a 7-Scenes recording, whose depth
 camera sits beside the colour camera, and is registered on loading.
@@ -17,8 +18,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,7 @@ from nepi_ros.errors import ConfigError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 IGNORED = 255
+_ASPECT_TOLERANCE = 0.02
 
 # 7-Scenes (Kinect), at 640x480: intrinsics of both cameras and the colour camera's place in the depth camera's frame.
 _DEPTH_FOCAL, _COLOUR_FOCAL, _FULL_WIDTH = 585.0, 525.0, 640.0
@@ -92,13 +94,31 @@ class FrameSet:
     def __iter__(self) -> Iterator[Sample]:
         return (self.load(index) for index in range(len(self)))
 
+    def numbered_by(self, classes: Sequence[str]) -> FrameSet:
+        """The same frames, with the folders that name their classes numbered as in `classes`, some of which may have
+        none; places that are numbers already stay. Raises ConfigError when a folder is none of the classes."""
+        strange = [name for name in self.class_names if name not in classes]
+        if strange:
+            raise ConfigError(
+                f"{self.folder}: the folders {', '.join(strange)} are not among the classes {', '.join(classes)}; "
+                "rename them or the classes"
+            )
+        if not self.class_names:
+            return self
+        places = [classes.index(name) for name in self.class_names]
+        entries = tuple(replace(entry, place=places[entry.place]) for entry in self.entries)
+        return replace(self, entries=entries, class_names=tuple(classes))
+
     @property
     def paths(self) -> list[Path]:
         """The image files, in order."""
         return [entry.image for entry in self.entries]
 
     def load(self, index: int) -> Sample:
-        """Read frame `index` with its labels. Raises ConfigError naming the file that cannot be read."""
+        """Read frame `index` with its labels.
+
+        Raises ConfigError naming the file that cannot be read, or the frame over which its labels do not lie.
+        """
         entry = self.entries[index]
         rgb = cv2.cvtColor(_read(entry.image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         depth = segmentation = None
@@ -106,9 +126,22 @@ class FrameSet:
             depth = _read(entry.depth, cv2.IMREAD_UNCHANGED).astype(np.float32) / 1000.0
         if entry.segmentation is not None:
             segmentation = _read(entry.segmentation, cv2.IMREAD_UNCHANGED)
+            segmentation = np.where(segmentation > IGNORED, IGNORED, segmentation).astype(np.uint8)
+        for kind, labels in (("segmentation", segmentation), ("depth", depth)):
+            if labels is not None:
+                self._check_labels(entry.name, rgb, kind, labels)
         if depth is not None and not self.registered:
             depth, segmentation = register(depth, segmentation)
         return Sample(entry.name, rgb, depth, segmentation, entry.place)
+
+    def _check_labels(self, name: str, rgb: np.ndarray, kind: str, labels: np.ndarray) -> None:
+        height, width = rgb.shape[:2]
+        if labels.ndim != 2 or abs(labels.shape[1] * height / (labels.shape[0] * width) - 1) > _ASPECT_TOLERANCE:
+            size = " x ".join(map(str, labels.shape[1::-1])) + (" with colours" if labels.ndim > 2 else "")
+            raise ConfigError(
+                f"{self.folder}: frame {name} is {width} x {height}, its {kind} labels are {size}; "
+                "labels must have one channel and the frame's proportions"
+            )
 
 
 def register(depth: np.ndarray, segmentation: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -156,9 +189,7 @@ def _open_rgbd(folder: Path) -> FrameSet | None:
     images = [p for p in _images(folder) if p.stem.endswith(".color")]
     if not images:
         return None
-    info_file = folder / "set.json"
-    info = json.loads(info_file.read_text()) if info_file.exists() else {}
-    places = _read_places(folder / "places.csv")
+    info, places = read_info(folder / "set.json"), read_places(folder / "places.csv")
     entries = []
     for image in images:
         name = image.name.split(".")[0]
@@ -167,7 +198,21 @@ def _open_rgbd(folder: Path) -> FrameSet | None:
     return FrameSet(folder, "rgbd", tuple(entries), registered=bool(info.get("registered", False)), info=info)
 
 
-def _read_places(path: Path) -> dict[str, int]:
+def read_info(path: Path) -> dict:
+    """What a set.json says; nothing where there is none. Raises ConfigError naming a file that is damaged."""
+    if not path.exists():
+        return {}
+    try:
+        info = json.loads(path.read_text("utf-8"))
+    except ValueError as error:  # no JSON, or no text at all
+        raise ConfigError(f"{path}: no readable JSON ({error})") from error
+    if not isinstance(info, dict):
+        raise ConfigError(f"{path}: expected an object, as python -m nepi_ros.scenes writes it")
+    return info
+
+
+def read_places(path: Path) -> dict[str, int]:
+    """Places by frame name; none where there is no file. Raises ConfigError naming a file that is damaged."""
     if not path.exists():
         return {}
     with path.open(newline="") as file:
@@ -187,9 +232,12 @@ def _open_segmentation(folder: Path) -> FrameSet | None:
 
 
 def _open_classes(folder: Path) -> FrameSet | None:
-    names = sorted(p.name for p in folder.iterdir() if p.is_dir())
-    entries = tuple(_Entry(f"{n}/{p.stem}", p, place=i) for i, n in enumerate(names) for p in _images(folder / n))
-    return FrameSet(folder, "classes", entries, class_names=tuple(names)) if entries else None
+    folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    images = {p.name: found for p in folders if (found := _images(p))}
+    entries = tuple(
+        _Entry(f"{name}/{p.stem}", p, place=i) for i, (name, found) in enumerate(images.items()) for p in found
+    )
+    return FrameSet(folder, "classes", entries, class_names=tuple(images)) if entries else None
 
 
 def _open_plain(folder: Path) -> FrameSet | None:

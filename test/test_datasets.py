@@ -2,6 +2,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from nepi_ros.datasets import FrameSet, register
 from nepi_ros.errors import ConfigError
@@ -12,11 +13,16 @@ def _image(path, value=100):
     cv2.imwrite(str(path), np.full((12, 16, 3), value, np.uint8))
 
 
+def _labels(path, labels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), labels)
+
+
 def test_layouts_are_recognised(tmp_path):
     _image(tmp_path / "rgbd" / "frame-000007.color.jpg")
     (tmp_path / "rgbd" / "places.csv").write_text("frame,place\nframe-000007,3\n")
     _image(tmp_path / "seg" / "images" / "a.webp")
-    _image(tmp_path / "seg" / "labels" / "a.png")
+    _labels(tmp_path / "seg" / "labels" / "a.png", np.zeros((12, 16), np.uint8))
     _image(tmp_path / "classes" / "glass" / "1.jpg")
     _image(tmp_path / "classes" / "metal" / "2.jpg")
     _image(tmp_path / "plain" / "x.png")
@@ -38,6 +44,51 @@ def test_trouble_is_named(tmp_path):
     (tmp_path / "places.csv").write_text("frame,place\nframe-1,kitchen\n")
     with pytest.raises(ConfigError, match="places.csv"):
         FrameSet.open(tmp_path)
+    (tmp_path / "places.csv").unlink()
+    for broken in (b'{"registered": tr', b"\xff\xfe", b"[1]"):
+        (tmp_path / "set.json").write_bytes(broken)
+        with pytest.raises(ConfigError, match="set.json"):
+            FrameSet.open(tmp_path)
+
+
+def test_folders_of_classes_are_known_by_their_names(tmp_path):
+    for name in ("glass", "metal", ".cache"):
+        _image(tmp_path / name / "1.jpg")
+    (tmp_path / "cardboard").mkdir()
+    found = FrameSet.open(tmp_path)
+    assert found.class_names == ("glass", "metal") and [sample.place for sample in found] == [0, 1]
+    numbered = found.numbered_by(["plastic", "metal", "cardboard", "glass"])
+    assert [(sample.name, sample.place) for sample in numbered] == [("glass/1", 3), ("metal/1", 1)]
+    with pytest.raises(ConfigError, match=f"{tmp_path}: .*glass are not among the classes metal, paper"):
+        found.numbered_by(["metal", "paper"])
+
+
+def test_places_that_are_numbers_stay(tmp_path):
+    _image(tmp_path / "frame-1.color.jpg")
+    (tmp_path / "places.csv").write_text("frame,place\nframe-1,1\n")
+    assert FrameSet.open(tmp_path).numbered_by(["hall", "office"]).load(0).place == 1
+
+
+def test_labels_that_do_not_lie_over_their_frame_are_named(tmp_path):
+    _image(tmp_path / "images" / "a.png")
+    file = tmp_path / "labels" / "a.png"
+    _labels(file, np.zeros((12, 12), np.uint8))
+    with pytest.raises(ConfigError, match="frame a is 16 x 12, its segmentation labels are 12 x 12"):
+        FrameSet.open(tmp_path).load(0)
+    painted = Image.fromarray(np.zeros((12, 16), np.uint8), "P")
+    painted.putpalette([0, 0, 0, 255, 0, 0])
+    painted.save(file)
+    with pytest.raises(ConfigError, match="frame a .* with colours; labels must have one channel"):
+        FrameSet.open(tmp_path).load(0)
+
+
+def test_ids_beyond_a_byte_are_ignored(tmp_path):
+    _image(tmp_path / "images" / "a.png")
+    labels = np.full((12, 16), 300, np.uint16)
+    labels[0, :2] = 7, 254
+    _labels(tmp_path / "labels" / "a.png", labels)
+    read = FrameSet.open(tmp_path).load(0).segmentation
+    assert read.dtype == np.uint8 and read[0, :3].tolist() == [7, 254, 255]
 
 
 def test_registration_follows_the_cameras_geometry():

@@ -2,6 +2,7 @@
 """Training, small but whole: real frames of the built-in scenes, real checkpoints, a real bundle."""
 
 import copy
+import weakref
 from pathlib import Path
 
 import cv2
@@ -15,22 +16,30 @@ torch = pytest.importorskip("torch", reason="training needs torch; install the t
 from nepi_ros.bundle import Bundle  # noqa: E402
 from nepi_ros.codec import Decoder, Encoder, TargetNetworks  # noqa: E402
 from nepi_ros.datasets import FrameSet  # noqa: E402
-from nepi_ros.errors import ConfigError  # noqa: E402
+from nepi_ros.errors import BundleError, ConfigError  # noqa: E402
 from nepi_ros.letterbox import Letterbox  # noqa: E402
+from nepi_ros.scenes.__main__ import main as render_scenes  # noqa: E402
 from nepi_ros.training.codec import Codec, RateControl, light_codec, train_codec  # noqa: E402
 from nepi_ros.training.config import AugmentConfig, StageConfig, TrainConfig  # noqa: E402
-from nepi_ros.training.data import Frames  # noqa: E402
+from nepi_ros.training.data import Frames, FrameSets  # noqa: E402
 from nepi_ros.training.degrade import degraded  # noqa: E402
 from nepi_ros.training.export import export_codec, export_target  # noqa: E402
 from nepi_ros.training.eyes import Eyes, StrongEncoder  # noqa: E402
-from nepi_ros.training.imitation import Lesson, Lessons, difference, mixed  # noqa: E402
+from nepi_ros.training.imitation import REPLAYS, Lesson, Lessons, difference, mixed  # noqa: E402
 from nepi_ros.training.latent import LatentLayout  # noqa: E402
 from nepi_ros.training.loop import Stage, learning_rate, mixed_precision  # noqa: E402
-from nepi_ros.training.losses import FROM_TARGETS, segmentation_from_labels  # noqa: E402
-from nepi_ros.training.main import train, train_targets  # noqa: E402
+from nepi_ros.training.losses import FROM_LABELS, FROM_TARGETS, segmentation_from_labels  # noqa: E402
+from nepi_ros.training.main import _Run, train, train_targets  # noqa: E402
 from nepi_ros.training.networks import Decoder as CodecDecoder  # noqa: E402
 from nepi_ros.training.optimiser import Optimiser  # noqa: E402
-from nepi_ros.training.targets import build_target, fuse_batch_norm, load_network, round_weights  # noqa: E402
+from nepi_ros.training.targets import (  # noqa: E402
+    build_target,
+    fuse_batch_norm,
+    load_network,
+    robust_networks,
+    round_weights,
+    trained_networks,
+)
 
 LAYERS = "3/whole, 1/64, 2/32, 2 x 2/16"
 STAGE = {"steps": 4, "batch": 2, "rate": 0.001}
@@ -75,7 +84,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def frames(folder) -> Frames:
-    return Frames([folder / "frames"], (96, 64), torch.device("cpu"))
+    return Frames(FrameSets.open([folder / "frames"]), (96, 64), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +179,38 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
         Stage("s", tmp_path, torch.nn.Linear(4, 1), config).run(lambda step: None)
 
 
+def test_a_checkpoint_of_another_basis_is_refused_and_one_from_before_there_was_a_basis_taken(tmp_path):
+    def stage(basis: str) -> Stage:
+        return Stage("s", tmp_path, torch.nn.Linear(3, 1), StageConfig(steps=1, batch=1), meaning="1/16", basis=basis)
+
+    first = stage("frames 1")
+    first.run(lambda step: (first.module.weight.square().sum(), {}))
+    stage("frames 1").run(lambda step: pytest.fail("was finished"))
+    with pytest.raises(ConfigError, match="s.pt.*remove it.*of frames 1, not frames 2"):
+        stage("frames 2").run(lambda step: None)
+    state = torch.load(first.file, weights_only=True)
+    del state["basis"]
+    torch.save(state, first.file)
+    stage("frames 2").run(lambda step: pytest.fail("was finished"))
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_ends_the_stage_before_it_is_saved(tmp_path, odd):
+    stage = Stage("light", tmp_path, torch.nn.Linear(3, 1), StageConfig(steps=3, batch=1))
+    with pytest.raises(ConfigError, match="stage light: after 1 steps the loss is (nan|-?inf)"):
+        stage.run(lambda step: (stage.module.weight.sum() * (odd if step else 1.0), {}))
+    assert not list(tmp_path.iterdir()) and stage.module.weight.isfinite().all()
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_checkpoint(tmp_path):
+    stage = Stage("light", tmp_path, torch.nn.Linear(3, 1), StageConfig(steps=2, batch=1))
+    stage._save()
+    (tmp_path / "light.partial").symlink_to("/dev/full")
+    with pytest.raises(ConfigError, match=f"{tmp_path}: the checkpoint cannot be written; make room there.*goes on"):
+        stage.run(lambda step: (stage.module.weight.square().sum(), {}))
+    assert [file.name for file in tmp_path.iterdir()] == ["light.pt"]
+
+
 def test_batches_depend_on_seed_and_step_alone(frames):
     torch.manual_seed(1)
     one = frames.batch(StageConfig(batch=4), 7, 3, AugmentConfig(colour=0.0))
@@ -229,6 +270,64 @@ def test_labels_outside_the_classes_are_ignored(frames):
     wanted = segmentation_from_labels(logits, batch, torch.ones(2))
     batch.segmentation[batch.segmentation == 255] = 7
     assert torch.equal(segmentation_from_labels(logits, batch, torch.ones(2)), wanted)
+
+
+@pytest.mark.parametrize("task", ["segmentation", "classification"])
+def test_a_batch_without_a_label_teaches_nothing(frames, task):
+    batch = frames.batch(StageConfig(batch=2), 0, 0, AugmentConfig())
+    batch.segmentation[:], batch.place[:] = 255, 9  # as of a class that the configuration does not know
+    logits = torch.randn((2, 2, 16, 24) if task == "segmentation" else (2, 2), requires_grad=True)
+    loss = FROM_LABELS[task](logits, batch, torch.ones(2))
+    loss.backward()
+    assert loss == 0 and not logits.grad.any()
+    batch.segmentation[0], batch.place[0] = 1, 1
+    alone = copy.deepcopy(batch)
+    alone.segmentation, alone.place = batch.segmentation[:1], batch.place[:1]
+    both, one = (FROM_LABELS[task](logits[: len(b.place)], b, torch.ones(2)) for b in (batch, alone))
+    assert both.item() == pytest.approx(one.item(), rel=1e-5)
+
+
+def test_a_task_without_any_label_is_named(folder, frames, places, tmp_path):
+    bare = copy.copy(frames)
+    bare.place = torch.full_like(frames.place, 2)  # one more than there are classes
+    config = TrainConfig.load(folder / "train.yaml")
+    with pytest.raises(ConfigError, match="tasks.classification: no training frame has a label for it"):
+        trained_networks(config, tuple(config.tasks), bare, tmp_path)
+    config = TrainConfig.load(write_config(folder, "hardened", targets=CONFIG["targets"] | {"robust": STAGE}))
+    with pytest.raises(ConfigError, match="tasks.classification: no training frame"):
+        robust_networks(config, places, bare, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_are_not_held_at_full_size(folder, monkeypatch):
+    seen, alive, load = [], [], FrameSet.load
+
+    def watched(self: FrameSet, index: int):
+        sample = load(self, index)
+        seen.append(weakref.ref(sample.rgb))
+        alive.append(sum(image() is not None for image in seen))
+        return sample
+
+    monkeypatch.setattr(FrameSet, "load", watched)
+    found = FrameSets.open([folder / "frames", folder / "frames"])
+    assert len(Frames(found, (96, 64), torch.device("cpu"))) == len(found) == 12
+    assert len(list(found)) == 12  # and once more
+    assert max(alive[:12]) <= 2
+
+
+def test_classes_are_counted_as_the_configuration_names_them(tmp_path):
+    for name, value in (("dark", 0), ("light", 200)):
+        for part in ("train", "val"):
+            (tmp_path / part / name).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / part / name / "1.png"), np.full((64, 96, 3), value, np.uint8))
+    tasks = {"classification": {"classes": ["light", "unseen", "dark"]}}
+    path = write_config(tmp_path, "folders", train="train", val="val", tasks=tasks)
+    run = _Run.open(path, tmp_path / "runs", "cpu")
+    assert list(zip(run.frames.image.amax((1, 2, 3)), run.frames.place, strict=True)) == [(0, 2), (200, 0)]
+    assert [(sample.rgb.max(), sample.place) for sample in run.val] == [(0, 2), (200, 0)]
+    write_config(tmp_path, "folders", train="train", val="val", tasks={"classification": {"classes": ["light"]}})
+    with pytest.raises(ConfigError, match="train: the folders dark are not among the classes light"):
+        _Run.open(path, tmp_path / "runs", "cpu")
 
 
 def test_degraded_frames_lose_detail_but_not_their_content():
@@ -295,6 +394,20 @@ def test_a_file_that_is_no_network_is_named(folder, tmp_path):
     for name in ("broken.onnx", "missing.onnx"):
         with pytest.raises(ConfigError, match=f"targets.networks.depth: .*{name}: no readable ONNX"):
             load_network("depth", config, tmp_path / name)
+
+
+def test_a_network_that_no_bundle_would_take_is_named_before_any_training(folder, tmp_path):
+    network = build_target("segmentation", CONFIG["tasks"]["segmentation"], 0.5).eval()
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_bytes(export_target("segmentation", network, (96, 64)))
+    for task, file, said in (
+        ("depth", wrong, "has outputs .'logits'., must have one named 'depth'"),
+        ("segmentation", tmp_path / "missing.onnx", "no such file"),
+    ):
+        path = write_config(folder, "given", targets=CONFIG["targets"] | {"networks": {task: str(file)}})
+        with pytest.raises(ConfigError, match=f"targets.networks.{task}: {file}: {said}"):
+            train(path, tmp_path / "out", tmp_path / "runs", "cpu")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_robust_targets_need_their_stage(folder, tmp_path):
@@ -365,16 +478,40 @@ def test_a_light_encoder_learns_from_the_strong_one_s_example(folder, frames, pl
     assert after < 0.5 * before
 
 
+def numbered_lesson(number: int) -> Lesson:
+    batch = torch.full((4, 3, 2, 2), float(number))
+    return Lesson(batch, (batch[:, :1],), (batch[:, :2], batch[:, :0]))
+
+
 def test_lessons_are_drawn_from_the_latest_batches():
-    lessons = Lessons(seed=0)
-    for number in range(200):
-        batch = torch.full((4, 3, 2, 2), float(number))
-        lessons.add(Lesson(batch, (batch[:, :1],), (batch[:, :2], batch[:, :0])))
-    drawn = [lessons.draw() for _ in range(50)]
-    assert len(lessons) == 128 and drawn[0].maps[1].shape == (4, 0, 2, 2)
-    numbers = torch.cat([lesson.image[:, 0, 0, 0] for lesson in drawn])
-    assert numbers.min() >= 72 and numbers.max() > 150 and numbers.unique().numel() > 60
+    lessons = Lessons(0, numbered_lesson)
+    drawn = [lessons.draw(step) for step in range(200 * REPLAYS)][-50:]
+    assert drawn[0].maps[1].shape == (4, 0, 2, 2)
+    numbers = torch.cat([lesson.image[:, 0, 0, 0] for lesson in drawn]) / REPLAYS
+    assert numbers.min() >= 58 and numbers.max() > 150 and numbers.unique().numel() > 60
     assert all(torch.equal(lesson.hints[0], lesson.image[:, :1]) for lesson in drawn)
+    again = Lessons(0, numbered_lesson).draw(200 * REPLAYS - 1)  # after a stop
+    assert torch.equal(again.image, drawn[-1].image)
+
+
+def test_an_imitation_that_stopped_goes_on_to_the_same_weights(folder, frames, places, tmp_path, monkeypatch):
+    config = codec_of(folder, "halted", imitation=STAGE | {"steps": 3 * REPLAYS})
+    whole = train_codec(config, frames, places, tmp_path / "whole")
+    update = Stage._update
+
+    def stopping(self: Stage, loss: torch.Tensor, step: int) -> None:
+        update(self, loss, step)
+        if self.name == "imitation" and step == REPLAYS + 1:
+            self._save()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stage, "_update", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train_codec(config, frames, places, tmp_path / "stopped")
+    monkeypatch.undo()
+    again = train_codec(config, frames, places, tmp_path / "stopped")
+    for name, weight in again.state_dict().items():
+        assert torch.equal(weight, whole.state_dict()[name]), name
 
 
 def test_half_of_the_frames_are_laid_over_others():
@@ -413,6 +550,45 @@ def test_a_checkpoint_of_other_layers_is_refused(folder, frames, places, tmp_pat
     train_codec(codec_of(folder, "before", layers="1/16, 1/32"), frames, places, tmp_path)
     with pytest.raises(ConfigError, match="strong.pt.*another configuration.*of 1/16, 1/32, not 1/32, 1/16"):
         train_codec(codec_of(folder, "after", layers="1/32, 1/16"), frames, places, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": 1}, "seed 0, not .*seed 1"),
+        ({"augment": {"zoom": 2.0}}, "augment .*, not"),
+        ({"tasks": {"classification": {"classes": ["dark", "pale"]}}}, "tasks .*, not"),
+    ],
+)
+def test_a_checkpoint_of_other_settings_is_refused(folder, frames, places, tmp_path, change, said):
+    train_codec(codec_of(folder, "first"), frames, places, tmp_path)
+    other = TrainConfig.load(write_config(folder, "other", **change))
+    with pytest.raises(ConfigError, match=f"strong.pt.*another configuration; remove it.*{said}"):
+        train_codec(other, frames, places, tmp_path)
+
+
+def test_a_checkpoint_of_other_frames_is_refused(folder, frames, places, tmp_path):
+    train_codec(codec_of(folder, "few"), frames, places, tmp_path)
+    more = Frames(FrameSets.open([folder / "frames", folder / "frames"]), (96, 64), torch.device("cpu"))
+    with pytest.raises(ConfigError, match=f"strong.pt.*frames {frames.digest}, .*, not frames {more.digest}"):
+        train_codec(codec_of(folder, "few"), more, places, tmp_path)
+
+
+def test_a_checkpoint_of_another_given_network_is_refused(folder, frames, places, tmp_path):
+    given = CONFIG["targets"] | {"networks": {"classification": "classification.onnx"}}
+    config = TrainConfig.load(write_config(folder, "taught", targets=given))
+    train_codec(config, frames, places, tmp_path)
+    train_codec(config, frames, {"classification": copy.deepcopy(places["classification"])}, tmp_path)
+    other = build_target("classification", CONFIG["tasks"]["classification"], 0.5).eval().requires_grad_(False)
+    with pytest.raises(ConfigError, match="strong.pt.*networks .*, not"):
+        train_codec(config, frames, {"classification": other}, tmp_path)
+
+
+def test_the_colours_of_classes_are_no_other_settings(folder, frames, places, tmp_path):
+    train_codec(codec_of(folder, "plain"), frames, places, tmp_path)
+    painted = CONFIG["tasks"]["segmentation"] | {"palette": [[0, 255, 0], [0, 0, 0]]}
+    config = write_config(folder, "painted", tasks=CONFIG["tasks"] | {"segmentation": painted})
+    train_codec(TrainConfig.load(config), frames, places, tmp_path)
 
 
 def test_single_frames_make_a_batch_too(folder, frames, places, tmp_path):
@@ -472,9 +648,44 @@ def test_eight_bit_weights_are_stored_in_eight_bits():
     assert len(small) < 0.3 * len(whole)
 
 
+def test_a_network_that_computes_no_numbers_is_not_exported():
+    network = build_target("classification", CONFIG["tasks"]["classification"], 0.5).eval()
+    with torch.no_grad():
+        next(network.parameters()).fill_(float("nan"))
+    with pytest.raises(BundleError, match="differs from the trained one by nan"):
+        export_target("classification", network, (96, 64))
+
+
+def of_task(task: str, **settings) -> dict:
+    return {"tasks": {task: CONFIG["tasks"][task] | settings}}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"name": 3}, "name: 3 is no name"),
+        ({"name": "../mine"}, "name: '../mine' is no name"),
+        ({"seed": "one"}, "seed: 'one' is not a whole number"),
+        (of_task("depth", min_m=0), "tasks.depth.min_m: 0 is not a number of metres above 0"),
+        (of_task("depth", min_m=8.0), "tasks.depth: min_m 8 is not below max_m 8"),
+        (of_task("depth", max_m="far"), "tasks.depth.max_m: 'far' is not a number"),
+        (of_task("depth", metric=True), "tasks.depth.metric: unknown; known are min_m, max_m"),
+        ({"tasks": {"depth": {"min_m": 1.0}}}, "tasks.depth.max_m: missing; give a number of metres"),
+        ({"tasks": {"depth": None}}, "tasks.depth: None does not give its min_m and max_m"),
+        ({"tasks": ["depth"]}, "tasks: expected a mapping"),
+        (of_task("segmentation", classes=[]), "tasks.segmentation.classes: .* is not a list of 1 to 255 texts"),
+        (of_task("classification", classes="dark"), "tasks.classification.classes: 'dark' is not a list"),
+        (of_task("classification", classes=[True, False]), "tasks.classification.classes: .True, False. is not a list"),
+        (of_task("segmentation", palette=[[0, 0, 0]]), "tasks.segmentation.palette: has 1 colours for 2 classes"),
+        (of_task("segmentation", palette=[[0, 0, 0], [0, 0, 256]]), "tasks.segmentation.palette: .*from 0 to 255"),
+        ({"augment": {"zoom": 0}}, "augment.zoom: 0 is not a number above 0"),
+        ({"augment": {"turn_deg": "5"}}, "augment.turn_deg: '5' is not a number from 0 up"),
+        ({"augment": {"mirror": "both"}}, "augment.mirror: 'both' is neither true nor false"),
+        ({"targets": {"width": "wide"}}, "targets.width: 'wide' is not a number"),
+        ({"targets": {"networks": {"depth": None}}}, "targets.networks: .*does not give tasks an ONNX file"),
+        ({"codec": {"later": ["depth"]}}, "codec.later: .* does not give tasks a number from 0 to 1 each"),
+        ({"codec": {"light": {"rate": float("nan")}}}, "codec.light.rate: nan is not a number"),
+        ({"train": "", "val": "", "scenes": {"train_seeds": [1], "val_seeds": [-1]}}, "scenes: seeds must be whole"),
         ({"colour": 1}, "colour: unknown"),
         ({"input": {"width": 100}}, "input.width"),
         ({"tasks": {"flow": {}}}, "tasks: flow"),
@@ -507,6 +718,13 @@ def test_a_wrong_configuration_is_named(tmp_path, change, message):
         TrainConfig.load(path)
 
 
+def test_a_configuration_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "train.yaml"
+    path.write_bytes("name: caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match="train.yaml: .*utf-8"):
+        TrainConfig.load(path)
+
+
 SHIPPED = sorted((Path(__file__).resolve().parent.parent / "models").glob("*/train.yaml"))
 
 
@@ -519,4 +737,30 @@ def test_a_missing_folder_of_frames_is_named(tmp_path):
     path = tmp_path / "train.yaml"
     path.write_text(yaml.safe_dump({**CONFIG, "train": "nowhere"}))
     with pytest.raises(ConfigError, match="nowhere: no such folder"):
+        train(path, tmp_path / "out", tmp_path / "runs", "cpu")
+
+
+def test_a_missing_folder_to_validate_on_is_named_before_any_training(folder, tmp_path):
+    path = write_config(folder, "blindfold", val="nowhere")
+    with pytest.raises(ConfigError, match="nowhere: no such folder"):
+        train(path, tmp_path / "out", tmp_path / "runs", "cpu")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_may_not_become_a_bundle_is_named_before_any_training(folder, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(BundleError, match="is no bundle"):
+        train(folder / "train.yaml", tmp_path, tmp_path / "runs", "cpu")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_rendered_scenes_say_what_is_wrong_with_them(tmp_path, capsys):
+    assert render_scenes(["--seed", "-1", "--out", str(tmp_path)]) == 1
+    assert "a seed of 0 or more" in capsys.readouterr().err
+    rooms = {"train_seeds": [1], "val_seeds": [2], "frames": 2}
+    path = write_config(tmp_path, "rooms", train="", val="", scenes=rooms)
+    damaged = tmp_path / "runs" / "scenes" / "96x64-2-by-43-seed-1" / "places.csv"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("frame,place\nframe-000000,\n")
+    with pytest.raises(ConfigError, match="places.csv: expected the columns frame,place"):
         train(path, tmp_path / "out", tmp_path / "runs", "cpu")

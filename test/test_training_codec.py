@@ -184,7 +184,7 @@ def test_grids_may_be_left_out(layers, image):
 
 def macs(data: bytes, file: Path) -> int:
     file.write_bytes(data)
-    return complexity(file).macs
+    return complexity(file, SIZE).macs
 
 
 def work_of(network: torch.nn.Module, *example) -> int:

@@ -18,7 +18,6 @@ from nepi_ros.errors import ConfigError
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import truth_of
 
-_ASPECT_TOLERANCE = 0.02
 _VIDEO_RUN = 5  # fewer consecutive numbers in a row may be chance
 _NUMBERED = re.compile(r"(.*?)(\d+)$")
 
@@ -83,7 +82,6 @@ def load_frames(folder: Path, bundle: Bundle, limit: int = 0) -> BenchFrames:
     chosen = _limited(consecutive(names), limit)
     frames, digest = [], hashlib.sha256()
     for sample in (found.load(i) for i in chosen):
-        _check_labels(folder, sample)
         _add_to(digest, sample)
         frames.append(_letterboxed(sample, bundle))
     labelled = tuple(task for task in bundle.tasks if any(truth_of(f.sample, task) is not None for f in frames))
@@ -140,19 +138,6 @@ def _check_classes(found: FrameSet, bundle: Bundle) -> None:
             f"{found.folder}: has the classes {', '.join(found.class_names)}, bundle {bundle.name} has "
             f"{', '.join(spec.classes)}; name the frames that belong to the bundle with --data"
         )
-
-
-def _check_labels(folder: Path, sample: Sample) -> None:
-    height, width = sample.rgb.shape[:2]
-    for kind, labels in (("segmentation", sample.segmentation), ("depth", sample.depth)):
-        if labels is None:
-            continue
-        if labels.ndim != 2 or abs(labels.shape[1] * height / (labels.shape[0] * width) - 1) > _ASPECT_TOLERANCE:
-            size = " x ".join(map(str, labels.shape[1::-1])) + (" with colours" if labels.ndim > 2 else "")
-            raise ConfigError(
-                f"{folder}: frame {sample.name} is {width} x {height}, its {kind} "
-                f"labels are {size}; labels must have one channel and the frame's proportions"
-            )
 
 
 def _letterboxed(sample: Sample, bundle: Bundle) -> Frame:

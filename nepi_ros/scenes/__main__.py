@@ -44,6 +44,14 @@ def main(args: list[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     options = _arguments(args)
     cv2.setNumThreads(1)
+    try:
+        return _run(options)
+    except NepiError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     patrol = Patrol(options.width, options.height, options.seed)
     ready = time.perf_counter() - started
@@ -52,11 +60,7 @@ def main(args: list[str] | None = None) -> int:
         _benchmark(patrol)
         return 0
     last = options.start + options.frames * options.step
-    try:
-        made = export(patrol, options.out, tqdm(range(options.start, last, options.step), unit="frame"))
-    except NepiError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    made = export(patrol, options.out, tqdm(range(options.start, last, options.step), unit="frame"))
     print(f"{made} frames written to {options.out}")
     return 0
 

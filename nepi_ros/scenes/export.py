@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from nepi_ros.datasets import read_info, read_places
 from nepi_ros.errors import ConfigError
 from nepi_ros.files import write_atomic
 from nepi_ros.scenes.labels import CLASSES, PALETTE, PLACES
@@ -63,14 +64,6 @@ def describe(patrol: Patrol) -> dict:
     }
 
 
-def read_places(path: Path) -> dict[str, int]:
-    """Places by frame name that an earlier, perhaps interrupted, run has written."""
-    if not path.exists():
-        return {}
-    with path.open(newline="") as file:
-        return {row["frame"]: int(row["place"]) for row in csv.DictReader(file)}
-
-
 def write_places(path: Path, places: dict[str, int]) -> None:
     """places.csv with columns frame, place."""
     text = io.StringIO()
@@ -88,7 +81,7 @@ def export(patrol: Patrol, folder: Path, indices: Iterable[int], save_every: int
     """
     folder.mkdir(parents=True, exist_ok=True)
     description, about = describe(patrol), folder / "set.json"
-    if about.exists() and json.loads(about.read_text()) != description:
+    if about.exists() and read_info(about) != description:
         raise ConfigError(f"{about} describes other scenes; choose another folder or delete this one")
     write_atomic(about, (json.dumps(description, indent=1) + "\n").encode())
     places, made = read_places(folder / "places.csv"), 0

@@ -17,14 +17,13 @@ from tqdm import tqdm
 from nepi_ros.bundle import Bundle, write_bundle
 from nepi_ros.codec import Decoder, Encoder, LayeredCoder, LayerShape, TargetNetworks, fit_tables, parted, untouched
 from nepi_ros.codec.tables import MAX_LAYERS
-from nepi_ros.datasets import FrameSet, Sample
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import result_over_source, result_size, truth_of
 from nepi_ros.profile import Profile
-from nepi_ros.tasks import REGISTRY, TaskSpec
+from nepi_ros.tasks import REGISTRY
 from nepi_ros.training.codec import Codec
 from nepi_ros.training.config import TrainConfig
-from nepi_ros.training.data import Frames
+from nepi_ros.training.data import Frames, FrameSets
 from nepi_ros.training.export import export_codec
 from nepi_ros.training.gauge import Gauge
 from nepi_ros.training.pictures import choose_pictures
@@ -38,10 +37,10 @@ def make_bundle(
     files: dict[str, bytes],
     codec: Codec,
     frames: Frames,
-    val: Sequence[Path],
+    val: FrameSets,
     out: Path,
 ) -> Bundle:
-    """Write the bundle to `out`: networks, tables fitted on the training frames, profile measured on the folders
+    """Write the bundle to `out`: networks, tables fitted on the training frames, profile measured on the frames
     `val`. files are those that are there already: the target networks, TASK.onnx, and what else goes into it."""
     size = (config.input.width, config.input.height)
     files = files | export_codec(codec, size, config.codec.kept)
@@ -55,14 +54,13 @@ def make_bundle(
     if config.notice:
         files["NOTICE"] = config.notice.strip().encode() + b"\n"
     metadata = _metadata(config, layers)
-    samples = [sample for folder in val for sample in FrameSet.open(folder)]
     with TemporaryDirectory() as folder:
         # A profile is measured with the bundle it goes into; so the bundle is first written with an empty one.
         unmeasured = {**metadata, "profile": _empty_profile(config, len(layers)).to_json()}
         draft = write_bundle(Path(folder) / config.name, unmeasured, files)
-        profile, pictures = measure_profile(draft, samples), ()
+        profile, pictures = measure_profile(draft, val), ()
         if config.codec.pictures:
-            pictures, profile = choose_pictures(draft, profile, samples)
+            pictures, profile = choose_pictures(draft, profile, val)
     metadata |= {"pictures": [asdict(picture) for picture in pictures], "profile": profile.to_json()}
     return write_bundle(out, metadata, files)
 
@@ -89,7 +87,7 @@ def finely_parted(coder: LayeredCoder, groups: Sequence[LayerShape], latents: np
     return tuple(groups)
 
 
-def measure_profile(bundle: Bundle, frames: Sequence[Sample]) -> Profile:
+def measure_profile(bundle: Bundle, frames: FrameSets) -> Profile:
     """Bytes, agreement and accuracy of every prefix of layers on `frames`, coded and decoded for real."""
     encoder, decoder = Encoder(bundle), Decoder(bundle)
     networks = TargetNetworks(bundle, tuple(bundle.tasks))
@@ -118,9 +116,9 @@ def measure_profile(bundle: Bundle, frames: Sequence[Sample]) -> Profile:
 
 
 @torch.no_grad()
-def accuracy_of(config: TrainConfig, task: str, network: nn.Module, frames: Sequence[Sample]) -> float:
+def accuracy_of(config: TrainConfig, task: str, network: nn.Module, frames: FrameSets) -> float:
     """Accuracy of a target network against the labels of `frames`, as the task measures it."""
-    spec = TaskSpec(task, "", **config.tasks[task])
+    spec = config.spec(task)
     meter, device = REGISTRY[task].accuracy(spec), next(network.parameters()).device
     for sample in tqdm(frames, desc=f"measuring {task}", unit="frame", leave=False):
         box = Letterbox(sample.rgb.shape[1::-1], (config.input.width, config.input.height))

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nepi_ros.training.config import CodecConfig, StageConfig, TrainConfig
+from nepi_ros.training.basis import basis_of
+from nepi_ros.training.config import AugmentConfig, CodecConfig, StageConfig, TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes, StrongEncoder
-from nepi_ros.training.imitation import REPLAYS, Lesson, Lessons, Pupil, difference, lesson_loss, mixed
+from nepi_ros.training.imitation import Lesson, Lessons, Pupil, difference, lesson_loss, mixed
 from nepi_ros.training.latent import CELLS, LatentLayout
 from nepi_ros.training.loop import Stage, mixed_precision
 from nepi_ros.training.networks import Decoder, Encoder
@@ -134,8 +135,9 @@ def train_codec(config: TrainConfig, frames: Frames, targets: dict[str, nn.Modul
     if config.codec.objective == "image":
         return _train_on_images(config, frames, layout, folder)
     eyes = Eyes(targets, config.codec.judged)
-    teacher = _train_strong(config, frames, eyes, layout, folder)
-    return _train_light(config, frames, eyes, layout, teacher, folder)
+    basis = basis_of(config, frames, _augment(config), [targets[task] for task in config.targets.networks])
+    teacher = _train_strong(config, frames, eyes, layout, folder, basis)
+    return _train_light(config, frames, eyes, layout, teacher, folder, basis)
 
 
 def light_codec(layout: LatentLayout) -> Codec:
@@ -143,7 +145,9 @@ def light_codec(layout: LatentLayout) -> Codec:
     return Codec(layout, Encoder(layout), Decoder(layout, SLIM))
 
 
-def _train_strong(config: TrainConfig, frames: Frames, eyes: Eyes, layout: LatentLayout, folder: Path) -> Codec | None:
+def _train_strong(
+    config: TrainConfig, frames: Frames, eyes: Eyes, layout: LatentLayout, folder: Path, basis: str
+) -> Codec | None:
     """The teacher, frozen; None when the target networks do not show what their trunks see."""
     if not eyes.channels or not config.codec.strong.steps:
         _LOG.info("no strong encoder to learn from; the light one learns from the target networks alone")
@@ -163,19 +167,25 @@ def _train_strong(config: TrainConfig, frames: Frames, eyes: Eyes, layout: Laten
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), image)
         return _with_rate(terms, teacher, maps, prefixes, control, done)
 
-    Stage("strong", folder, teacher, stage, control, layout.text, orthogonal=True).run(step)
+    Stage("strong", folder, teacher, stage, control, layout.text, orthogonal=True, basis=basis).run(step)
     return teacher.requires_grad_(False)
 
 
 def _train_light(
-    config: TrainConfig, frames: Frames, eyes: Eyes, layout: LatentLayout, teacher: Codec | None, folder: Path
+    config: TrainConfig,
+    frames: Frames,
+    eyes: Eyes,
+    layout: LatentLayout,
+    teacher: Codec | None,
+    folder: Path,
+    basis: str,
 ) -> Codec:
     """The light codec, imitating `teacher` where there is one."""
     torch.manual_seed(config.seed)
     codec = _placed(light_codec(layout), frames)
     control, stage = RateControl(config.codec.target_bytes), config.codec.light
     if teacher is not None:
-        _imitate(config, frames, eyes, layout, teacher, codec, folder)
+        _imitate(config, frames, eyes, layout, teacher, codec, folder, basis)
         codec.priors.load_state_dict(teacher.priors.state_dict())
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
@@ -195,16 +205,23 @@ def _train_light(
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), model)
         return _with_rate(terms, codec, maps, prefixes, control, done)
 
-    Stage("light", folder, codec, stage, control, layout.text, orthogonal=True).run(step)
+    Stage("light", folder, codec, stage, control, layout.text, orthogonal=True, basis=basis).run(step)
     return codec
 
 
 def _imitate(
-    config: TrainConfig, frames: Frames, eyes: Eyes, layout: LatentLayout, teacher: Codec, codec: Codec, folder: Path
+    config: TrainConfig,
+    frames: Frames,
+    eyes: Eyes,
+    layout: LatentLayout,
+    teacher: Codec,
+    codec: Codec,
+    folder: Path,
+    basis: str,
 ) -> None:
     """Teach the light encoder of `codec` what the strong one of `teacher` puts out."""
     pupil = Pupil(codec.encoder, teacher.encoder.widths).to(frames.image.device, memory_format=torch.channels_last)
-    stage, lessons = config.codec.imitation, Lessons(config.seed)
+    stage = config.codec.imitation
 
     def prepare(number: int) -> Lesson:
         image = mixed(_drawn(config, frames, layout, stage, 4, number)[0])
@@ -213,15 +230,15 @@ def _imitate(
             maps = _in_full(teacher.encoder.heads(features))
         return Lesson(image, tuple(features), tuple(map_.round() for map_ in maps))
 
+    lessons = Lessons(config.seed, prepare)
+
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
-        if number % REPLAYS == 0 or not lessons:
-            lessons.add(prepare(number))
-        lesson = lessons.draw()
+        lesson = lessons.draw(number)
         with mixed_precision(lesson.image.device):
             terms = lesson_loss(pupil, lesson)
         return sum(terms.values()), {name: value.item() for name, value in terms.items()}
 
-    Stage("imitation", folder, pupil, stage, meaning=layout.text, orthogonal=True).run(step)
+    Stage("imitation", folder, pupil, stage, meaning=layout.text, orthogonal=True, basis=basis).run(step)
 
 
 def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, folder: Path) -> Codec:
@@ -238,8 +255,13 @@ def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, 
         terms = {"image": _IMAGE_WEIGHT * F.mse_loss(decoded.float(), image)}
         return _with_rate(terms, codec, maps, prefixes, control, number / stage.steps)
 
-    Stage("image", folder, codec, stage, control, layout.text, orthogonal=True).run(step)
+    basis = basis_of(config, frames, _augment(config))
+    Stage("image", folder, codec, stage, control, layout.text, orthogonal=True, basis=basis).run(step)
     return codec
+
+
+def _augment(config: TrainConfig) -> AugmentConfig:
+    return config.codec.augment or config.augment
 
 
 def _placed(codec: Codec, frames: Frames) -> Codec:
@@ -250,7 +272,7 @@ def _drawn(
     config: TrainConfig, frames: Frames, layout: LatentLayout, stage: StageConfig, seed: int, number: int
 ) -> tuple[Tensor, Tensor]:
     """Images [N,3,H,W] of a step, and of how many layers each is decoded."""
-    image = frames.images(stage, config.seed + seed, number, config.codec.augment or config.augment)
+    image = frames.images(stage, config.seed + seed, number, _augment(config))
     prefixes = random_prefixes(layout, config.codec.full_share, len(image)).to(image.device)
     return image.contiguous(memory_format=torch.channels_last), prefixes
 

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 import yaml
 
-from nepi_ros.errors import ConfigError
-from nepi_ros.tasks import TASKS
+from nepi_ros.bundle_files import checked_name
+from nepi_ros.errors import BundleError, ConfigError
+from nepi_ros.tasks import TASKS, TaskSpec
 from nepi_ros.training.latent import LatentLayout
+from nepi_ros.training.settings import is_number, is_whole, task_spec
 
 T = TypeVar("T")
 
@@ -25,8 +27,8 @@ class InputConfig:
 
     def __post_init__(self) -> None:
         for name in ("width", "height"):
-            if getattr(self, name) % 16 or getattr(self, name) < 32:
-                raise ConfigError(f"input.{name}: {getattr(self, name)} is not a multiple of 16 from 32 up")
+            if not is_whole(getattr(self, name), 32) or getattr(self, name) % 16:
+                raise ConfigError(f"input.{name}: {getattr(self, name)!r} is not a multiple of 16 from 32 up")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class ScenesConfig:
     step: int = 43
 
     def __post_init__(self) -> None:
+        if not all(is_whole(value, 0) for value in (*self.train_seeds, *self.val_seeds)):
+            raise ConfigError("scenes: seeds must be whole numbers from 0 up")
+        for name in ("frames", "step"):
+            if not is_whole(getattr(self, name), 1):
+                raise ConfigError(f"scenes.{name}: {getattr(self, name)!r} is not a whole number from 1 up")
         both = set(self.train_seeds) & set(self.val_seeds)
         if both or not self.train_seeds or not self.val_seeds:
             raise ConfigError(f"scenes: train_seeds and val_seeds must be given and differ; both hold {sorted(both)}")
@@ -55,6 +62,14 @@ class AugmentConfig:
     turn_deg: float = 5.0
     mirror: bool = False
     colour: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name in ("zoom_out", "zoom", "turn_deg", "colour"):
+            value, above = getattr(self, name), name.startswith("zoom")
+            if not is_number(value) or value < 0 or (above and value == 0):
+                raise ValueError(f"{name}: {value!r} is not a number {'above 0' if above else 'from 0 up'}")
+        if not isinstance(self.mirror, bool):
+            raise ValueError(f"mirror: {self.mirror!r} is neither true nor false")
 
 
 @dataclass(frozen=True)
@@ -74,14 +89,14 @@ class StageConfig:
     def __post_init__(self) -> None:
         for name, lowest in (("steps", 0), ("batch", 1)):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+            if not is_whole(value, lowest):
                 raise ValueError(f"{name}: {value!r} is not a whole number from {lowest} up")
         for name in ("rate", "decay"):
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or value < 0:
-                raise ValueError(f"{name}: {value!r} is not a number from 0 up")  # YAML reads 1e-3 as text
+            if not is_number(value) or value < 0:
+                raise ValueError(f"{name}: {value!r} is not a number from 0 up")
         sides = self.window
-        if sides is not None and not (len(sides) == 2 and all(s > 0 and s % 32 == 0 for s in sides)):
+        if sides is not None and not (len(sides) == 2 and all(is_whole(s, 32) and s % 32 == 0 for s in sides)):
             raise ValueError(f"window: {list(sides)} is not [width, height] in multiples of 32")
 
 
@@ -100,6 +115,12 @@ class TargetsConfig:
     robust: StageConfig | None = None
     networks: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not is_number(self.width) or self.width <= 0:
+            raise ValueError(f"width: {self.width!r} is not a number above 0")
+        if not isinstance(self.networks, dict) or not all(isinstance(file, str) for file in self.networks.values()):
+            raise ValueError(f"networks: {self.networks!r} does not give tasks an ONNX file each")
+
 
 OBJECTIVES = ("targets", "image")
 
@@ -110,16 +131,17 @@ class CodecConfig:
 
     layers: as LatentLayout.of reads them. later: tasks that the first layers may neglect, each with its weight in
     epitomes of one layer, which grows to 1 at half of the layers. target_bytes: mean size that full epitomes may have
-    (by the training prior; the coder's contexts then save some of it). full_share: share of frames trained with all
-    layers, the rest with a random prefix. objective: what must survive, the target networks' outputs (`targets`) or
-    the `image` itself (mean squared error: a task-blind autoencoder, to compare with, which trains for the steps of
-    both stages). strong: training of the strong encoder and the wide decoder, left out with 0 steps; imitation:
-    of the light encoder by the strong one's example; light: of the light encoder and the slim decoder together.
-    kept: how many of the layers, from the first, the bundle gets; all without it. Where later layers help training
-    and hurt the answers, they are better left out. judged: the share of a batch's frames that a task's network judges,
-    all without it: what is easily learnt needs few. augment: changes to the frames that the codec is trained on, where
-    they are not those for the target networks: objects should be as large as in the frames to come. pictures: whether
-    the bundle's layers go on with JPEGs of the frame, as far as these are worth more than the latent.
+    (by the training prior; the coder's contexts then save some of it; of windows, where a stage has one). full_share:
+    share of frames trained with all layers, the rest with a random prefix. objective: what must survive, the target
+    networks' outputs (`targets`) or the `image` itself (mean squared error: a task-blind autoencoder, to compare
+    with, which trains for the steps of both stages). strong: training of the strong encoder and the wide decoder,
+    left out with 0 steps; imitation: of the light encoder by the strong one's example; light: of the light encoder
+    and the slim decoder together. kept: how many of the layers, from the first, the bundle gets; all without it.
+    Where later layers help training and hurt the answers, they are better left out. judged: the share of a batch's
+    frames that a task's network judges, all without it: what is easily learnt needs few. augment: changes to the
+    frames that the codec is trained on, where they are not those for the target networks: objects should be as large
+    as in the frames to come. pictures: whether the bundle's layers go on with JPEGs of the frame, as far as these are
+    worth more than the latent.
     """
 
     layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
@@ -143,6 +165,8 @@ class CodecConfig:
         if not self.target_bytes > 0 or not 0 <= self.full_share <= 1:
             raise ConfigError("codec: target_bytes must be more than 0, and full_share from 0 to 1")
         for entry, shares in (("later", self.later), ("judged", self.judged)):
+            if not isinstance(shares, dict):
+                raise ConfigError(f"codec.{entry}: {shares!r} does not give tasks a number from 0 to 1 each")
             for task, share in shares.items():
                 if not isinstance(share, (int, float)) or not 0 <= share <= 1 or not (share or entry == "later"):
                     raise ConfigError(f"codec.{entry}.{task}: {share!r} is not a number from 0 to 1")
@@ -156,7 +180,8 @@ class TrainConfig:
     """A whole run: from labelled frames to a bundle.
 
     train and val are folders as nepi_ros.datasets reads them, seen from the configuration file's folder;
-    scenes takes their place. tasks holds each task's own settings, as the bundle's metadata wants them.
+    scenes takes their place. tasks holds each task's own settings: for segmentation its classes and a palette of one
+    colour each, for depth min_m and max_m in metres, for classification its classes.
     """
 
     name: str
@@ -172,9 +197,22 @@ class TrainConfig:
     codec: CodecConfig = field(default_factory=CodecConfig)
 
     def __post_init__(self) -> None:
+        for entry in ("train", "val", "notice"):
+            if not isinstance(getattr(self, entry), str):
+                raise ConfigError(f"{entry}: {getattr(self, entry)!r} is no text")
+        try:
+            checked_name(self.name)
+        except BundleError as error:
+            raise ConfigError(f"name: {error}") from error
+        if not is_whole(self.seed, 0):
+            raise ConfigError(f"seed: {self.seed!r} is not a whole number from 0 up")
+        if not isinstance(self.tasks, dict):
+            raise ConfigError(f"tasks: expected a mapping of tasks to their settings, not {self.tasks!r}")
         unknown = set(self.tasks) - set(TASKS)
         if unknown or not self.tasks:
             raise ConfigError(f"tasks: {', '.join(sorted(unknown)) or 'none'}; choose from {', '.join(TASKS)}")
+        for task in self.tasks:
+            self.spec(task)
         for entry, named in (("targets.networks", self.targets.networks), ("codec.later", self.codec.later),
                              ("codec.judged", self.codec.judged)):  # fmt: skip
             strange = set(named) - set(self.tasks)
@@ -183,13 +221,22 @@ class TrainConfig:
         if bool(self.train and self.val) == bool(self.scenes):
             raise ConfigError("train, val: name a folder each, or give scenes instead of both")
 
+    def spec(self, task: str) -> TaskSpec:
+        """A task as the bundle will describe it."""
+        return task_spec(task, self.tasks[task])
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The classes that whole frames belong to; empty without that task."""
+        return self.spec("classification").classes if "classification" in self.tasks else ()
+
     @classmethod
     def load(cls, path: str | Path) -> TrainConfig:
         """Read a YAML file. Raises ConfigError naming the file and the entry that is wrong."""
         try:
-            content = yaml.safe_load(Path(path).read_text())
+            content = yaml.safe_load(Path(path).read_text("utf-8"))
             return _build(cls, content, "")
-        except (OSError, yaml.YAMLError, ConfigError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, ConfigError) as error:
             raise ConfigError(f"{path}: {error}") from error
 
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -15,10 +17,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from nepi_ros.datasets import IGNORED, FrameSet, Sample
+from nepi_ros.datasets import IGNORED, FrameSet, Sample, read_places
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.scenes import Patrol
-from nepi_ros.scenes.export import export, read_places
+from nepi_ros.scenes.export import export
+from nepi_ros.tasks import TaskSpec
 from nepi_ros.training.config import AugmentConfig, ScenesConfig, StageConfig, TrainConfig
 
 # Labels are kept at half the input's size: as fine as the loss needs.
@@ -62,13 +65,43 @@ def _render(seed: int, scenes: ScenesConfig, size: tuple[int, int], runs: Path) 
     return folder
 
 
-class Frames:
-    """All frames of some folders at the bundle's input size, as tensors on `device`."""
+@dataclass(frozen=True)
+class FrameSets:
+    """The frames of some folders, read anew whenever they are gone through: at full size they may not fit in memory."""
 
-    def __init__(self, folders: Sequence[Path], input_size: tuple[int, int], device: torch.device) -> None:
-        self.size = input_size
-        samples = [sample for folder in folders for sample in FrameSet.open(folder)]
-        rows = [self._fit(sample) for sample in samples]
+    sets: tuple[FrameSet, ...]
+
+    @classmethod
+    def open(cls, folders: Sequence[Path], classes: Sequence[str] = ()) -> FrameSets:
+        """Folders that name the classes of their frames are numbered as in `classes`, where there are any.
+
+        Raises ConfigError naming the folder.
+        """
+        found = (FrameSet.open(folder) for folder in folders)
+        return cls(tuple(one.numbered_by(classes) if classes else one for one in found))
+
+    def __len__(self) -> int:
+        return sum(map(len, self.sets))
+
+    def __iter__(self) -> Iterator[Sample]:
+        return chain.from_iterable(self.sets)
+
+    @property
+    def digest(self) -> str:
+        """Eight letters that change with the frames: their names, places and files' sizes."""
+        digest = hashlib.sha256()
+        for entry in chain.from_iterable(one.entries for one in self.sets):
+            files = (entry.image, entry.depth, entry.segmentation)
+            digest.update(repr((entry.name, entry.place, [file and file.stat().st_size for file in files])).encode())
+        return digest.hexdigest()[:8]
+
+
+class Frames:
+    """All frames of some folders at the bundle's input size, as tensors on `device`. `digest` is as of FrameSets."""
+
+    def __init__(self, found: FrameSets, input_size: tuple[int, int], device: torch.device) -> None:
+        self.size, self.digest = input_size, found.digest
+        rows = [self._fit(sample) for sample in found]
         image, depth, segmentation, place = (np.stack(column) for column in zip(*rows, strict=True))
         self.image = torch.from_numpy(image).permute(0, 3, 1, 2).contiguous().to(device)
         self.depth = torch.from_numpy(depth)[:, None].to(device)
@@ -85,6 +118,15 @@ class Frames:
         depth = _place(sample.depth, box, small, np.float32(0.0))
         labels = _place(sample.segmentation, box, small, np.uint8(IGNORED))
         return box.apply(sample.rgb), depth, labels, np.int64(-1 if sample.place is None else sample.place)
+
+    def labelled(self, task: str, spec: TaskSpec) -> bool:
+        """Whether any frame has a label for a task."""
+        known = {
+            "segmentation": self.segmentation < len(spec.classes),
+            "depth": self.depth > 0,
+            "classification": (self.place >= 0) & (self.place < len(spec.classes)),
+        }
+        return bool(known[task].any())
 
     def class_weights(self, classes: int) -> Tensor:
         """Weights for a segmentation loss: inverse square root of the classes' frequency, mean 1."""

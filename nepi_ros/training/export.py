@@ -158,5 +158,5 @@ def _check(module: nn.Module, data: bytes, example: Tensor, source: str, toleran
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     got = session.run(None, {source: example.numpy()})[0].astype(np.float32)
     worst = float(np.abs(got - wanted).max()) if got.shape == wanted.shape else float("inf")
-    if worst > tolerance:
+    if not worst <= tolerance:  # nor may it be no number
         raise BundleError(f"export: the ONNX network differs from the trained one by {worst:g}; please report this")

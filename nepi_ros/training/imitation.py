@@ -9,7 +9,8 @@ which no training set runs out (Beyer et al., "a good teacher is patient and con
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,29 +35,25 @@ class Lesson:
 
 
 class Lessons:
-    """The latest batches, from which every step draws frames at random."""
+    """The latest batches, from which every step draws frames at random: the same for the same seed and step.
 
-    def __init__(self, seed: int) -> None:
-        self._kept: list[Lesson] = []
-        self._next = 0
-        self._generator = torch.Generator().manual_seed(seed)
+    prepare(step) makes the batch of a step, one in REPLAYS, from torch's own generator and nothing else by chance.
+    """
 
-    def add(self, lesson: Lesson) -> None:
-        """Keep a batch, in place of the oldest when there are many."""
-        if len(self._kept) < _KEPT:
-            self._kept.append(lesson)
-        else:
-            self._kept[self._next] = lesson
-        self._next = (self._next + 1) % _KEPT
+    def __init__(self, seed: int, prepare: Callable[[int], Lesson]) -> None:
+        self._seed, self._prepare, self._next = seed, prepare, 0
+        self._kept: deque[Lesson] = deque(maxlen=_KEPT)
 
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def draw(self) -> Lesson:
-        """A batch of frames from all that are kept."""
+    def draw(self, step: int) -> Lesson:
+        """A step's batch of frames from all that are kept. After a stop these are made anew."""
+        for number in range(self._next, step + 1, REPLAYS)[-_KEPT:]:
+            torch.manual_seed(number)  # as before any step
+            self._kept.append(self._prepare(number))
+            self._next = number + REPLAYS
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
         size = len(self._kept[0].image)
-        batch = torch.randint(len(self._kept), (size,), generator=self._generator).tolist()
-        row = torch.randint(size, (size,), generator=self._generator).tolist()
+        batch = torch.randint(len(self._kept), (size,), generator=generator).tolist()
+        row = torch.randint(size, (size,), generator=generator).tolist()
         chosen = [(self._kept[b], r) for b, r in zip(batch, row, strict=True)]
 
         def gathered(read) -> Tensor:  # noqa: ANN001 - Lesson -> Tensor

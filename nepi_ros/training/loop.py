@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import pickle
@@ -85,7 +86,8 @@ class Stage:
     """Trains `module` for the steps of `config`, keeping a running average of its weights.
 
     step_function(step) gives the loss and figures to show. `extra` is further state that must survive a stop.
-    `meaning` tells what the weights stand for beyond their shapes: a checkpoint of another meaning is refused.
+    `meaning` tells what the weights stand for beyond their shapes, `basis` what they come from: a checkpoint of
+    another is refused. Those from before there was a basis have none, and are taken.
     `orthogonal`: as of Optimiser.
     After run() the module holds the averaged weights.
     """
@@ -99,8 +101,10 @@ class Stage:
         extra: Stateful | None = None,
         meaning: str = "",
         orthogonal: bool = False,
+        basis: str = "",
     ) -> None:
-        self.name, self.module, self.config, self.extra, self.meaning = name, module, config, extra, meaning
+        self.name, self.module, self.config, self.extra = name, module, config, extra
+        self.meaning, self.basis = meaning, basis
         self.file = folder / f"{name}.pt"
         self.average = AveragedModel(module, multi_avg_fn=_running_average, use_buffers=True)
         self.optimiser = Optimiser(module, config, orthogonal)
@@ -134,28 +138,42 @@ class Stage:
     def _update(self, loss: Tensor, step: int) -> None:
         self.optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        if not torch.isfinite(loss.detach() + norm):
+            raise ConfigError(
+                f"stage {self.name}: after {step} steps the loss is {loss.item():g}, its gradient {norm.item():g}; "
+                "lower the stage's rate, or look for what is odd in the labels"
+            )
         self.optimiser.step(learning_rate(step, self.config))
         self.average.update_parameters(self.module)
         self.step = step + 1
 
     def _save(self) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         state = {"step": self.step, "module": self.module.state_dict(), "average": self.average.state_dict(),
-                 "optimiser": self.optimiser.state_dict(), "meaning": self.meaning}  # fmt: skip
+                 "optimiser": self.optimiser.state_dict(), "meaning": self.meaning, "basis": self.basis}  # fmt: skip
         if self.extra is not None:
             state["extra"] = self.extra.state_dict()
         partial = self.file.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.file)
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(state, partial)
+            partial.replace(self.file)
+        except (OSError, RuntimeError) as error:  # torch has its own for a full disk
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise ConfigError(
+                f"{self.file.parent}: the checkpoint cannot be written; make room there, and the same command goes on "
+                f"from the one before, or choose another --runs folder ({str(error).splitlines()[0]})"
+            ) from error
 
     def _load(self) -> None:
         if not self.file.exists():
             return
         try:
             state = torch.load(self.file, map_location=next(self.module.parameters()).device, weights_only=True)
-            if state.get("meaning", self.meaning) != self.meaning:
-                raise ValueError(f"it is of {state['meaning']}, not {self.meaning}")
+            for mark, wanted in (("meaning", self.meaning), ("basis", self.basis)):
+                if state.get(mark, wanted) != wanted:
+                    raise ValueError(f"it is of {state[mark]}, not {wanted}")
             self.module.load_state_dict(state["module"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])

@@ -20,8 +20,10 @@ def _upsampled(output: Tensor, size: tuple[int, ...]) -> Tensor:
 def segmentation_from_labels(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
     """Weighted cross-entropy over the pixels that have a label; ids outside the classes are none, as when measured."""
     logits = _upsampled(logits, batch.segmentation.shape[1:])
-    labels = batch.segmentation.where(batch.segmentation < logits.shape[1], IGNORED)
-    return F.cross_entropy(logits, labels, weights, ignore_index=IGNORED)
+    known = batch.segmentation < logits.shape[1]
+    labels = batch.segmentation.where(known, IGNORED)
+    total = F.cross_entropy(logits, labels, weights, ignore_index=IGNORED, reduction="sum")
+    return total / weights[batch.segmentation[known]].sum().clamp(min=1)
 
 
 def depth_from_labels(depth: Tensor, batch: Batch, _weights: Tensor) -> Tensor:
@@ -33,8 +35,12 @@ def depth_from_labels(depth: Tensor, batch: Batch, _weights: Tensor) -> Tensor:
 
 
 def classification_from_labels(logits: Tensor, batch: Batch, _weights: Tensor) -> Tensor:
-    """Cross-entropy with slightly smoothed labels."""
-    return F.cross_entropy(logits.float(), batch.place, ignore_index=-1, label_smoothing=0.05)
+    """Cross-entropy with slightly smoothed labels over the frames that have one; places outside the classes are none,
+    as when measured."""
+    known = (batch.place >= 0) & (batch.place < logits.shape[1])
+    labels = batch.place.where(known, -1)
+    total = F.cross_entropy(logits.float(), labels, ignore_index=-1, label_smoothing=0.05, reduction="sum")
+    return total / known.sum().clamp(min=1)
 
 
 FROM_LABELS: dict[str, Callable[[Tensor, Batch, Tensor], Tensor]] = {

@@ -10,17 +10,17 @@ from pathlib import Path
 
 from torch import nn
 
-from nepi_ros.bundle import Bundle
-from nepi_ros.datasets import FrameSet
+from nepi_ros.bundle import Bundle, check_place
 from nepi_ros.errors import ConfigError
 from nepi_ros.files import write_atomic
+from nepi_ros.tasks import TASKS
 from nepi_ros.training.assemble import accuracy_of, make_bundle
 from nepi_ros.training.codec import train_codec
 from nepi_ros.training.config import TrainConfig
-from nepi_ros.training.data import FrameFolders, Frames
+from nepi_ros.training.data import FrameFolders, Frames, FrameSets
 from nepi_ros.training.export import export_target
 from nepi_ros.training.loop import pick_device
-from nepi_ros.training.targets import robust_networks, target_networks, trained_networks
+from nepi_ros.training.targets import check_network, robust_networks, target_networks, trained_networks
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def main(args: argparse.Namespace) -> int:
 
 def train(config_file: Path, out: Path, runs: Path, device_name: str = "auto") -> Bundle:
     """Make the bundle that a configuration file describes. Stages already finished in `runs` are not repeated."""
+    check_place(out, ["train.yaml", *(f"{task}.onnx" for task in TASKS)])
     run = _Run.open(config_file, runs, device_name)
     targets = target_networks(run.config, run.home, run.frames, run.folder)
     codec = train_codec(run.config, run.frames, targets, run.folder)
@@ -75,15 +76,14 @@ def train_targets(config_file: Path, out: Path, runs: Path, device_name: str = "
     for file in (place / f"{task}.onnx" for task in config.tasks):
         if file.exists():
             raise ConfigError(f"{file}: is there already; remove it, and what was trained against it, to train it anew")
-    run = _Run.open(config_file, runs, device_name)
+    run = _Run.open(config_file, runs, device_name, given=robust)
     if robust:
         plain = target_networks(config, home, run.frames, run.folder)
         networks = robust_networks(config, plain, run.frames, run.folder)
     else:
         networks = trained_networks(config, tuple(config.tasks), run.frames, run.folder)
-    samples = [sample for folder in run.val for sample in FrameSet.open(folder)]
     for task, network in networks.items():
-        print(f"{task}: {accuracy_of(run.config, task, network, samples):.4f} on {len(samples)} validation frames")
+        print(f"{task}: {accuracy_of(run.config, task, network, run.val):.4f} on {len(run.val)} validation frames")
         write_atomic(place / f"{task}.onnx", export_target(task, network, run.size))
 
 
@@ -95,16 +95,20 @@ class _Run:
     home: Path
     folder: Path
     frames: Frames
-    val: tuple[Path, ...]
+    val: FrameSets
 
     @classmethod
-    def open(cls, config_file: Path, runs: Path, device_name: str) -> _Run:
-        config = TrainConfig.load(config_file)
+    def open(cls, config_file: Path, runs: Path, device_name: str, given: bool = True) -> _Run:
+        """Check all that is named, then read the frames. `given`: whether the run uses the networks that are named."""
+        config, home = TrainConfig.load(config_file), config_file.parent
         device = pick_device(device_name)
+        for task, file in config.targets.networks.items() if given else ():
+            check_network(task, config, home / file)
         _LOG.info("training %s on %s, checkpoints in %s", config.name, device, runs / config.name)
         folders = FrameFolders.of(config, config_file, runs)
-        frames = Frames(folders.train, (config.input.width, config.input.height), device)
-        return cls(config, config_file.parent, runs / config.name, frames, folders.val)
+        train, val = (FrameSets.open(part, config.places) for part in (folders.train, folders.val))
+        frames = Frames(train, (config.input.width, config.input.height), device)
+        return cls(config, home, runs / config.name, frames, val)
 
     @property
     def size(self) -> tuple[int, int]:

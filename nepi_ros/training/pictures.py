@@ -15,6 +15,7 @@ from nepi_ros.codec.tables import MAX_LAYERS
 from nepi_ros.datasets import Sample
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.profile import Profile
+from nepi_ros.training.data import FrameSets
 from nepi_ros.training.gauge import Gauge
 
 _SCALES = (0.5, 0.75, 1.0)
@@ -36,7 +37,7 @@ class _Candidate:
 
 
 def choose_pictures(
-    bundle: Bundle, profile: Profile, frames: Sequence[Sample]
+    bundle: Bundle, profile: Profile, frames: FrameSets | Sequence[Sample]
 ) -> tuple[tuple[PictureFormat, ...], Profile]:
     """The pictures that a bundle of latents alone gets after these, smallest first, and its `profile` gone on with.
     Each has more agreement with the target networks than all layers before it, measured on `frames`."""
@@ -58,7 +59,7 @@ def _candidates(bundle: Bundle) -> list[_Candidate]:
     ]  # fmt: skip
 
 
-def _measured(bundle: Bundle, frames: Sequence[Sample]) -> list[_Candidate]:
+def _measured(bundle: Bundle, frames: FrameSets | Sequence[Sample]) -> list[_Candidate]:
     networks, candidates = TargetNetworks(bundle, tuple(bundle.tasks)), _candidates(bundle)
     for sample in tqdm(frames, desc=f"measuring pictures for {bundle.name}", unit="frame"):
         box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)

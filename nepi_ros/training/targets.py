@@ -11,13 +11,17 @@ import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from nepi_ros.errors import ConfigError
+from nepi_ros.codec.sessions import Network
+from nepi_ros.errors import BundleError, ConfigError
+from nepi_ros.tasks import REGISTRY
+from nepi_ros.training.basis import basis_of
 from nepi_ros.training.config import StageConfig, TrainConfig
 from nepi_ros.training.data import Batch, Frames
 from nepi_ros.training.degrade import degraded
@@ -34,10 +38,7 @@ _BUILDERS = {
 
 def build_target(task: str, settings: dict, width: float) -> nn.Module:
     """The project's own network for a task, untrained. settings are the task's in the configuration."""
-    try:
-        return _BUILDERS[task](settings, width)
-    except KeyError as error:
-        raise ConfigError(f"tasks.{task}: {error.args[0]} is missing") from error
+    return _BUILDERS[task](settings, width)
 
 
 def target_networks(config: TrainConfig, home: Path, frames: Frames, folder: Path) -> dict[str, nn.Module]:
@@ -50,7 +51,8 @@ def target_networks(config: TrainConfig, home: Path, frames: Frames, folder: Pat
 
 
 def trained_networks(config: TrainConfig, tasks: Sequence[str], frames: Frames, folder: Path) -> dict[str, nn.Module]:
-    """Networks for `tasks`, trained from labels."""
+    """Networks for `tasks`, trained from labels. Raises ConfigError naming a task for which no frame has any."""
+    _check_labels(config, tasks, frames)
     torch.manual_seed(config.seed)
     networks = {task: build_target(task, config.tasks[task], config.targets.width) for task in tasks}
     for network in networks.values():
@@ -69,16 +71,40 @@ def robust_networks(
     config: TrainConfig, networks: dict[str, nn.Module], frames: Frames, folder: Path
 ) -> dict[str, nn.Module]:
     """Copies of `networks`, tuned on frames that were JPEG or smaller before. Raises ConfigError without
-    targets.robust."""
+    targets.robust, or naming a task for which no frame has a label."""
     stage = config.targets.robust
     if stage is None:
         raise ConfigError("targets.robust: missing; say there for how many steps the networks are to be tuned")
+    _check_labels(config, tuple(networks), frames)
     made = {}
     for task, network in networks.items():
         made[task] = copy.deepcopy(network)
-        _fit(f"robust-{task}", config, stage, 3, frames, task, made[task], folder, degraded)
+        given = [network] if task in config.targets.networks else []
+        _fit(f"robust-{task}", config, stage, 3, frames, task, made[task], folder, degraded, given)
         round_weights(made[task])
     return {task: _frozen(network, frames) for task, network in made.items()}
+
+
+def _check_labels(config: TrainConfig, tasks: Sequence[str], frames: Frames) -> None:
+    for task in tasks:
+        if not frames.labelled(task, config.spec(task)):
+            raise ConfigError(
+                f"tasks.{task}: no training frame has a label for it; add labels (nepi_ros/datasets.py says where), "
+                "or name a network under targets.networks, or leave the task out"
+            )
+
+
+def check_network(task: str, config: TrainConfig, path: Path) -> None:
+    """Whether a network of the user's has the input and the output that a bundle promises. Raises ConfigError."""
+    if not path.is_file():
+        raise ConfigError(f"targets.networks.{task}: {path}: no such file")
+    entry = REGISTRY[task]
+    shape = (entry.channels(config.spec(task)), *(None,) * (entry.rank - 2))
+    image = (3, config.input.height, config.input.width)
+    try:
+        Network(path, ("image", np.float32, image), (entry.output, np.float32, shape))
+    except BundleError as error:
+        raise ConfigError(f"targets.networks.{task}: {error}") from error
 
 
 def load_network(task: str, config: TrainConfig, path: Path) -> nn.Module:
@@ -118,7 +144,9 @@ def _converted(task: str, path: Path) -> nn.Module:
     try:
         from onnx2torch import convert
     except ImportError as error:
-        needs = f"{path} is not one of nepi's networks and needs the package onnx2torch; pip install onnx2torch"
+        # Without the version pip would put another torch in the place of the one that is here.
+        install = f"pip install onnx2torch torch=={torch.__version__.partition('+')[0]}"
+        needs = f"{path} is not one of nepi's networks and needs the package {error.name}; {install}"
         raise ConfigError(f"targets.networks.{task}: {needs}") from error
     try:
         return convert(path)
@@ -186,7 +214,7 @@ def _train_trunk(config: TrainConfig, frames: Frames, networks: dict[str, nn.Mod
         losses = {task: _loss(task, output, batch, weights) for task, output in outputs.items()}
         return sum(losses.values()), {task: value.item() for task, value in losses.items()}
 
-    Stage("targets", folder, together, stage).run(step)
+    Stage("targets", folder, together, stage, basis=basis_of(config, frames, config.augment)).run(step)
     return trunk
 
 
@@ -204,8 +232,10 @@ def _fit(
     network: nn.Module,
     folder: Path,
     change: Callable[[Tensor], Tensor] = lambda image: image,
+    given: Sequence[nn.Module] = (),
 ) -> None:
-    """Train one network on labelled frames, whose images are put through `change` first."""
+    """Train one network on labelled frames, whose images are put through `change` first. `given` is what it was before,
+    where the user gave that."""
     network.requires_grad_(True)
     weights = _class_weights(config, frames)
 
@@ -216,4 +246,4 @@ def _fit(
             output = network(image)
         return _loss(task, output, batch, weights), {}
 
-    Stage(name, folder, network, stage).run(step)
+    Stage(name, folder, network, stage, basis=basis_of(config, frames, config.augment, given)).run(step)
