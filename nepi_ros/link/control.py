@@ -237,7 +237,7 @@ class LinkControl:
         risk, share = self._risk.value, LOAD * self._period.mean
         growth = GROWTH if self._settings.probe else CAUTIOUS_GROWTH
         most = min(share / view.mean_up_cost, growth * max(self._forecast.most_up, least), self._settings.max_bytes)
-        if choices is not None and most > choices.ordinary:
+        if choices is not None and choices.sizes.max() > choices.ordinary < most:
             most = max(choices.ordinary, min(most, view.most_up(CALM * left, down_least, SURE)))
         base = max(least, _most_promising(view, left, down_least, most, choices))
         chance = view.chance(left, base, down_least)
@@ -304,11 +304,9 @@ def _most_promising(view: View, within_s: float, down: float, most: float, choic
     """The size of the most worth times its chance, of those up to `most` bytes; 0 when there is none."""
     if choices is None:
         return 0
-    allowed = choices.sizes <= most
-    if not allowed.any():
-        return 0
     expected = view.chances(within_s, choices.sizes, down) * choices.worth
-    return int(choices.sizes[np.argmax(np.where(allowed, expected, -1.0))])
+    best = np.where(choices.sizes <= most, expected, -1.0).argmax()
+    return int(choices.sizes[best]) if choices.sizes[best] <= most else 0
 
 
 def _up_cost(sent: Sent, report: FrameReport, away: float) -> float:

@@ -15,8 +15,7 @@ message has none: it was application-limited, and its bytes cost what times over
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -40,6 +39,9 @@ class Sample:
 class Forecast:
     """The last `size` samples, weighted by age with time constant `memory_s`.
 
+    shortest_s: the shortest time away among them, infinite without any. most_up: the most bytes that one was of, 0
+    without any. down_range: the fewest and the most bytes that came back for one, zeros without any.
+
     >>> forecast = Forecast()
     >>> for k in range(4):
     ...     forecast.add(Sample(at=k, away_s=0.05, up_bytes=1000, up_cost=1e-5, down_bytes=500, down_cost=1e-5))
@@ -53,17 +55,21 @@ class Forecast:
         self._table = np.full((6, size), math.nan)
         self._count = 0
         self._view: View | None = None
+        self.shortest_s, self.most_up, self.down_range = math.inf, 0, (0, 0)
 
     def __len__(self) -> int:
         return min(self._count, self._size)
 
     def add(self, sample: Sample) -> None:
-        """Take in a sample, not older than the last one."""
+        """Take in a sample, not older than the last one. What they say together is worked out now, not when a frame
+        waits for it."""
         self._table[:, self._count % self._size] = (
             sample.at, sample.away_s, sample.up_bytes, sample.up_cost, sample.down_bytes, sample.down_cost
         )  # fmt: skip
         self._count += 1
-        self._view = None
+        self._view = self._whole()
+        self.shortest_s, self.most_up = float(self._view.away.min()), int(self._view.up.max())
+        self.down_range = int(self._view.down.min()), int(self._view.down.max())
 
     def view(self, longer_than_s: float = 0.0, up_cost: float = math.nan) -> View | None:
         """The samples as a distribution; None without any.
@@ -71,7 +77,7 @@ class Forecast:
         `longer_than_s`: only those that took longer, for a frame on its way has told already that it does. `up_cost`
         takes the place of what was measured, also for the bytes of the samples.
         """
-        view = self._whole()
+        view = self._view
         if view is not None and not math.isnan(up_cost):
             view = view.at_cost(up_cost)
         if view is None or longer_than_s <= self.shortest_s:
@@ -79,15 +85,13 @@ class Forecast:
         kept = view.away > longer_than_s
         return view.only(kept) if kept.any() else None
 
-    def _whole(self) -> View | None:
-        """All samples, worked out once after each new one."""
-        if self._view is None and self._count:
-            at, away, up, costs_up, down, costs_down = self._table[:, : len(self)]
-            weight = np.exp((at - at.max()) / self._memory)
-            weight /= weight.sum()
-            costs = _filled(costs_up, weight, up, away), _filled(costs_down, weight, down, away)
-            self._view = View(weight, away, up, costs[0], down, costs[1])
-        return self._view
+    def _whole(self) -> View:
+        """All samples."""
+        at, away, up, costs_up, down, costs_down = self._table[:, : len(self)]
+        weight = np.exp((at - at.max()) / self._memory)
+        weight /= weight.sum()
+        costs = _filled(costs_up, weight, up, away), _filled(costs_down, weight, down, away)
+        return View(weight, away, up, costs[0], down, costs[1])
 
     def capacity(self) -> tuple[float, float, float]:
         """What the link carries towards the edge in kbit/s: a tenth of the samples saw less, the mean, a tenth more.
@@ -97,32 +101,19 @@ class Forecast:
         known = self._table[3, : len(self)] > _FREE
         if not known.any():
             return math.nan, math.nan, math.nan
-        view = self._whole().only(known)
+        view = self._view.only(known)
         order = np.argsort(view.up_cost)
         places = np.searchsorted(np.cumsum(view.weight[order]) / view.share, (0.1, 0.9))
         high, low = 0.008 / view.up_cost[order[np.minimum(places, len(order) - 1)]]
         return float(low), 0.008 / view.mean_up_cost, float(high)
 
-    @property
-    def shortest_s(self) -> float:
-        """The shortest time away among the samples; infinite without any."""
-        return float(self._table[1, : len(self)].min(initial=math.inf))
 
-    @property
-    def most_up(self) -> int:
-        """The most bytes that a sample was of; 0 without any."""
-        return int(self._table[2, : len(self)].max(initial=0))
-
-    @property
-    def down_range(self) -> tuple[int, int]:
-        """The fewest and the most bytes that came back for a sample; zeros without any."""
-        down = self._table[4, : len(self)]
-        return (int(down.min()), int(down.max())) if len(down) else (0, 0)
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class View:
-    """Samples as a distribution: weights (1 for all there are), and what each says of a frame; arrays [samples]."""
+    """Samples as a distribution: weights (1 for all there are), and what each says of a frame; arrays [samples].
+
+    mean_up_cost, mean_down_cost: seconds per byte there and back.
+    """
 
     weight: np.ndarray
     away: np.ndarray
@@ -130,6 +121,12 @@ class View:
     up_cost: np.ndarray
     down: np.ndarray
     down_cost: np.ndarray
+    mean_up_cost: float = field(init=False)
+    mean_down_cost: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.mean_up_cost = _mean(self.up_cost, self.weight * self.up)
+        self.mean_down_cost = _mean(self.down_cost, self.weight * self.down)
 
     def only(self, kept: np.ndarray) -> View:
         """Some of the samples: bool [samples]."""
@@ -146,20 +143,10 @@ class View:
         """Weight of these samples among all, 0 to 1."""
         return float(self.weight.sum())
 
-    @cached_property
-    def mean_up_cost(self) -> float:
-        """Seconds per byte towards the edge."""
-        return _mean(self.up_cost, self.weight * self.up)
-
-    @cached_property
-    def mean_down_cost(self) -> float:
-        """Seconds per byte on the way back."""
-        return _mean(self.down_cost, self.weight * self.down)
-
     def chance(self, within_s: float, up: float, down: float) -> float:
         """Weight of the samples that say: `up` bytes and `down` bytes of results take at most `within_s` seconds."""
         times = self.away + (up - self.up) * self.up_cost + (down - self.down) * self.down_cost
-        return float(self.weight[times <= within_s].sum())
+        return float(self.weight @ (times <= within_s))
 
     def chances(self, within_s: float, up: np.ndarray, down: float) -> np.ndarray:
         """`chance` for each of several sizes: float [sizes]."""
@@ -178,8 +165,8 @@ class View:
 
     def _reached(self, values: np.ndarray, share: float) -> float:
         """The largest value that samples of weight `share` reach."""
-        order = np.argsort(-values)
-        place = int(np.searchsorted(np.cumsum(self.weight[order]), share - 1e-9))
+        order = (-values).argsort()
+        place = int(self.weight[order].cumsum().searchsorted(share - 1e-9))
         return float(values[order[min(place, len(order) - 1)]])
 
 
