@@ -28,6 +28,7 @@ from nepi_ros.bundle_files import (
 from nepi_ros.codec.arrangement import LayerShape
 from nepi_ros.codec.entropy import EntropyTables, LayeredCoder
 from nepi_ros.codec.picture import PictureFormat
+from nepi_ros.codec.tables import MAX_LAYERS
 from nepi_ros.compressed import MAX_SIDE
 from nepi_ros.errors import BundleError, CodecError
 from nepi_ros.profile import Profile
@@ -91,6 +92,8 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
     )
     layers = tuple(_layer(entry, where) for entry in metadata["layers"])
     pictures = tuple(_picture(entry, size, where) for entry in metadata.get("pictures", ()))
+    if len(layers) + len(pictures) > MAX_LAYERS:
+        raise BundleError(f"{where}: {len(layers)} layers and {len(pictures)} pictures, at most {MAX_LAYERS} together")
     tasks = {name: _task(name, metadata["tasks"][name], metadata["files"], where) for name in _order(metadata, where)}
     try:
         tables = EntropyTables.from_npz(path / "entropy.npz")

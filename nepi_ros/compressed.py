@@ -20,6 +20,7 @@ _JPEG = b"\xff\xd8"
 _WEBP = struct.Struct("<4s4x8s4xBI")
 # Start-of-frame markers; C4, C8 and CC in between mean something else.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_BASELINE = frozenset({0xC0})
 
 
 def decode(
@@ -42,6 +43,9 @@ def decode(
         raise ImageError(f"compressed image of {width} x {height}: {error.err}") from error
     if image is None:
         raise ImageError(f"compressed image of {width} x {height} is damaged ({raw.size} bytes)")
+    if image.shape[:2] != (height, width):
+        has = " x ".join(map(str, image.shape[1::-1]))
+        raise ImageError(f"compressed image claims {width} x {height} pixels and has {has}")
     return image
 
 
@@ -65,16 +69,29 @@ def image_size(raw: np.ndarray) -> tuple[int, int]:
     raise ImageError(f"compressed image is no JPEG, PNG or lossless WebP ({raw.size} bytes, beginning {start})")
 
 
-def _jpeg_size(data: memoryview) -> tuple[int, int]:
+def baseline_size(data: bytes) -> tuple[int, int]:
+    """Width and height that a baseline JPEG claims, which is read in one go.
+
+    Raises:
+        ImageError: it is none.
+    """
+    if not data.startswith(_JPEG):
+        raise ImageError(f"compressed image is no JPEG ({len(data)} bytes, beginning {data[:4].hex(' ')})")
+    return _jpeg_size(memoryview(data), _BASELINE)
+
+
+def _jpeg_size(data: memoryview, wanted: frozenset[int] = _JPEG_FRAMES) -> tuple[int, int]:
     """Walk from segment to segment up to the frame's header (ITU-T T.81, B.1 and B.2.2)."""
     position = 2
     while position + 9 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
-        if marker in _JPEG_FRAMES:
+        if marker == 0 or marker in _JPEG_FRAMES - wanted:
+            break
+        if marker in wanted:
             height, width = struct.unpack_from(">HH", data, position + 5)
             return width, height
         # Fill bytes, and markers without a length, are passed over one by one.
         alone = marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8
         skip = (1 if marker == 0xFF else 2) if alone else 2 + struct.unpack_from(">H", data, position + 2)[0]
         position += skip
-    raise ImageError(f"compressed image is a JPEG without a frame header ({len(data)} bytes)")
+    raise ImageError(f"compressed image is a JPEG without a frame header that can be read ({len(data)} bytes)")

@@ -7,10 +7,10 @@ from nepi_ros.nodes.assembler import MISSED_MAX, Assembler, Frame, Part
 WAIT_S = 0.02
 
 
-def part(sequence, first=0, count=1, of=1, at=0.0, handover=None):
+def part(sequence, first=0, count=1, of=1, at=0.0, handover=None, patience=1.0):
     handover = sequence * 1000 if handover is None else handover
     segment = Segment(first, count, bytes([first]))
-    return Part(sequence, handover, of, segment, size=100, arrival=at, header=f"frame {sequence}")
+    return Part(sequence, handover, of, segment, size=100, arrival=at, header=f"frame {sequence}", patience=patience)
 
 
 def layers(frame: Frame) -> list[int]:
@@ -54,6 +54,14 @@ def test_prefix_is_empty_without_layer_zero():
     assembler.add(part(0, first=1, count=2, of=3))
     frame = taken(assembler, WAIT_S)
     assert frame.prefix() == [] and frame.layers == 0
+
+
+def test_a_picture_is_waited_for_longer():
+    assembler = Assembler()
+    assembler.add(part(0, count=2, of=9, at=1.0, patience=5.0))
+    assert assembler.due(WAIT_S) == 1.0 + 5 * WAIT_S
+    assert taken(assembler, 1.09) is None
+    assert layers(taken(assembler, 1.1)) == [0, 1]
 
 
 def test_what_says_more_from_layer_zero_takes_the_place_of_what_went_ahead():

@@ -108,6 +108,7 @@ def test_changed_metadata_is_noticed(folder):
         {"profile": {"bytes": [1, 2]}},
         {"profile": {"bytes": [6, 5, 4, 3, 2, 1], "agreement": {}}},
         {"name": "../../elsewhere"},
+        {"pictures": [{"width": 160, "height": 120, "quality": 50, "full_colour": True}] * 250},
         {"files": {}},
         {"files": ["encoder.onnx"]},
     ],

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,6 +69,39 @@ def test_a_picture_that_claims_to_be_huge_takes_no_memory():
         WHOLE.read(huge, SIZE)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
+
+
+def test_what_another_reader_would_take_for_another_size_is_refused():
+    """libjpeg passes over FF 00, behind which a header for those who do not may be hidden."""
+    large = PictureFormat(320, 240, 90, True).write(np.zeros((240, 320, 3), np.uint8))
+    scan = STREAM[STREAM.index(b"\xff\xc0") : STREAM.index(b"\xff\xda")]
+    hidden = large[2 : large.index(b"\xff\xda")] + b"\xff\xfe" + struct.pack(">H", len(scan) + 2)
+    evil = b"\xff\xd8\xff\x00" + struct.pack(">H", len(hidden) + 2) + hidden + scan + large[large.index(b"\xff\xda") :]
+    with pytest.raises(CodecError, match="picture"):
+        WHOLE.read(evil, SIZE)
+
+
+def test_what_could_take_long_to_read_is_refused():
+    bgr = FRAME[..., ::-1]
+    progressive = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    scan = STREAM[STREAM.index(b"\xff\xda") : -2]
+    repeated = STREAM[:-2] + 500 * scan + STREAM[-2:]
+    padded = STREAM[:2] + b"\xff" * (3 * SIZE[0] * SIZE[1] + 2000) + STREAM[2:]
+    png = cv2.imencode(".png", bgr)[1].tobytes()
+    for stream in (progressive, repeated, padded, png):
+        with pytest.raises(CodecError, match="picture"):
+            WHOLE.read(stream, SIZE)
+
+
+def test_an_opencv_without_names_for_the_sampling_will_do():
+    """As Ubuntu 24.04 has it."""
+    code = (
+        "import cv2; [delattr(cv2, name) for name in dir(cv2) if name.startswith('IMWRITE_JPEG_SAMPLING')]; "
+        "import nepi_ros.bundle"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444) == (7, 0x111111)
+    assert cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 == 0x221111
 
 
 @settings(max_examples=200, deadline=None)

@@ -248,8 +248,9 @@ def test_images_above_the_rate_are_dropped(camera, client):
 
 
 def report_of(epitome: Epitome, **fields: int) -> LinkReport:
-    known = {"sequence": epitome.sequence, "handover_ns": epitome.handover_ns, "processing_us": 1, "layers": 1}
-    return LinkReport(**{**known, **fields})
+    """As if all of the frame had arrived."""
+    known = {"sequence": epitome.sequence, "handover_ns": epitome.handover_ns, "processing_us": 1}
+    return LinkReport(**{**known, "layers": epitome.frame_layers, **fields})
 
 
 def test_reports_tell_of_the_link(camera, client):
@@ -302,6 +303,12 @@ def test_frames_become_pictures_where_that_is_wanted(camera, bundle, client):
     shown = Decoder(bundle).read([segment_of(picture)])
     small = Letterbox(FRAME.shape[1::-1], bundle.input_size).apply(FRAME)
     assert shown.shape == small.shape and np.abs(shown.astype(float) - small).mean() < 3
+    camera.edge.extra = {"layers": 2}  # what went ahead alone
+    camera.exchange()
+    camera.exchange()
+    assert camera.layers() <= len(LAYERS)
+    camera.edge.extra = {}
+    wait_until(lambda: camera.layers() > len(LAYERS), "another try")
     client.set_parameters(NODE, pictures=False)
     camera.exchange()
     assert camera.layers() <= len(LAYERS)

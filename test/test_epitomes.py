@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames as messages: sizes on the wire, cutting to a budget, checksums."""
 
+import cv2
 import golden
 import numpy as np
 import pytest
@@ -8,7 +9,16 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 from tiny_bundle import PICTURES, make_tiny_bundle, tiny_frames
 
-from nepi_ros.codec import EncodedFrame, Encoder, EpitomeHeader, LayeredCoder, LayerShape, Segment, fit_tables
+from nepi_ros.codec import (
+    EncodedFrame,
+    Encoder,
+    EpitomeHeader,
+    LayeredCoder,
+    LayerShape,
+    PictureFormat,
+    Segment,
+    fit_tables,
+)
 from nepi_ros.link.wire import packets, wire_bytes
 from nepi_ros.msg import Epitome
 from nepi_ros.nodes.epitomes import OutgoingFrame, choices, data_room, segments_within, wire_size
@@ -87,6 +97,24 @@ def test_pictures_are_sent_where_the_budget_has_room_for_them(tmp_path):
     for layers in range(bundle.layer_count - len(PICTURES), frame.layers + 1):
         assert segments_within(frame, costs[layers - 1] * 5 // 4, worth, "camera", 1500)[-1].stop >= layers
         assert segments_within(frame, costs[layers - 1] - 1, worth, "camera", 1500)[-1].stop < layers
+
+
+def test_the_best_that_fits_is_sent_though_a_picture_may_be_smaller_than_the_latent(tmp_path):
+    bundle = make_tiny_bundle(tmp_path / "tiny", pictures=[PictureFormat(100, 76, 85, False)])
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3)).astype(np.float32)
+    frame = Encoder(bundle).encode(cv2.GaussianBlur(noise, (0, 0), 2).astype(np.uint8))
+    room, worth = data_room("camera", 1500), range(frame.layers)
+    *latents, picture = (wire_size(frame.segments(count, room), "camera", 1500) for count in range(1, frame.layers + 1))
+    assert picture < latents[-1]
+    assert segments_within(frame, picture, worth, "camera", 1500)[-1].stop == frame.layers
+
+
+@pytest.mark.parametrize("mtu", [576, 1500])
+def test_what_goes_ahead_of_a_picture_is_one_packet(tmp_path, mtu):
+    bundle = make_tiny_bundle(tmp_path / "tiny", pictures=[PictureFormat(160, 120, 100, True)])
+    frame, room = Encoder(bundle).encode(tiny_frames(1, seed=5)[0]), data_room("camera", mtu)
+    ahead, _ = frame.segments(frame.layers, room)
+    assert len(ahead.stream) <= room or ahead.count == 1
 
 
 def check_budgets(frame: EncodedFrame, mtu: int) -> None:

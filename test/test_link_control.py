@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,7 +36,9 @@ class Loop:
     hits: list = field(default_factory=list)
     first: float = 0.0
     coming: deque = field(default_factory=deque)
+    sizes: dict = field(default_factory=dict)
     answers: bool = True
+    layers: Callable[[int], tuple[int, int]] = lambda size: (1, 1)  # sent, and decoded, of a frame of this size
     shift: float = 0.0  # of the robot's clock
 
     def step(self) -> int:
@@ -46,8 +49,9 @@ class Loop:
         if size := min(budget.bytes, self.most) if budget.bytes >= LEAST else 0:
             sizes = [min(1400, size - k) for k in range(0, size, 1400)]
             self.hits.append(False)
+            self.sizes[self.number] = size
             stamp = self.now + self.shift
-            self.control.sent(stamp, self.number, size, sizes[0])
+            self.control.sent(stamp, self.number, size, sizes[0], self.layers(size)[0])
             for k, part in enumerate(sizes):
                 self.up.send(self.now, [part], (self.number, stamp, self.now, len(self.hits) - 1, k, len(sizes)))
         self.number += 1
@@ -65,7 +69,7 @@ class Loop:
                 if k == count - 1 and self.answers:
                     report = FrameReport(
                         number, stamp, EDGE, spread_s=due - self.first, result_bytes=RESULTS, return_bytes=1000,
-                        return_spread_s=0.004,
+                        return_spread_s=0.004, layers=self.layers(self.sizes[number])[1],
                     )  # fmt: skip
                     self.coming.append((due + EDGE + 0.02, report, sent, place))
         while self.coming and self.coming[0][0] <= self.now:
@@ -179,6 +183,30 @@ def test_what_is_not_ordinary_is_for_a_link_that_is_calm() -> None:
     play = loop(ConstantRate(8000))
     play.choices = Choices(np.array([400, 1500, 9000]), np.array([0.5, 0.95, 1.0]), ordinary=1500)
     assert min(play.run(100)[20:]) >= 9000
+
+
+FAR = Choices(np.array([400, 1500, 9000, 9900]), np.array([0.5, 0.95, 0.99, 1.0]), ordinary=1500)
+
+
+@pytest.mark.parametrize("probe", [True, False])
+def test_from_ordinary_sizes_to_the_next_one_it_may_be_far(probe: bool) -> None:
+    play = loop(ConstantRate(20_000), probe=probe)
+    play.choices, play.most = FAR, 9900
+    sizes = play.run(200)
+    assert max(sizes[:3]) < 9000 <= sizes[-1]
+
+
+def test_what_arrives_in_part_only_is_held_back_for_longer_each_time() -> None:
+    """As where fragments do not pass: what goes ahead arrives, and quickly."""
+    play = loop(ConstantRate(20_000))
+    play.choices, play.layers = FAR, lambda size: (9, 3) if size > 1500 else (3, 3)
+    sizes = np.array(play.run(600))
+    tried = np.flatnonzero(sizes > 1500)
+    assert 3 <= len(tried) <= 20 and (sizes[100:] >= 1500).mean() > 0.9
+    assert np.diff(tried)[-1] > 3 * np.diff(tried)[np.diff(tried) > 2][0]
+    play.layers = lambda size: (9, 9)
+    later = np.array(play.run(900))
+    assert (later[-300:] > 1500).mean() > 0.9
 
 
 def test_what_can_never_be_in_time_is_not_chosen_for_its_worth() -> None:

@@ -35,11 +35,11 @@ class EncodedFrame:
         if self.album is None:
             return latents
         pictures = self.album.bytes_about()[: self.layers - len(latents)]
-        return latents + [[math.ceil(self.latent.bits[self._ahead(size)] / 8), size] for size in pictures]
+        return latents + [[math.ceil(self.latent.bits[self._ahead(size, room)] / 8), size] for size in pictures]
 
-    def _ahead(self, size: int) -> int:
+    def _ahead(self, size: int, room: int) -> int:
         """How many layers of the latent go ahead of a picture of so many bytes."""
-        return self._fitting(0, self.latent.layers, size // _AHEAD)
+        return self._fitting(0, self.latent.layers, min(size // _AHEAD, room))
 
     def _latents_about(self, layers: int, room: int) -> list[list[int]]:
         """`sizes_about` by the entropy coder's model."""
@@ -71,7 +71,7 @@ class EncodedFrame:
         """
         if count > self.latent.layers:
             picture = self.segment(0, count)
-            return [self.segment(0, self._ahead(len(picture.stream))), picture]
+            return [self.segment(0, self._ahead(len(picture.stream), room)), picture]
         parts: list[Segment] = []
         while not parts or parts[-1].stop < count:
             parts.append(self._longest(parts[-1].stop if parts else 0, count, room))

@@ -19,10 +19,15 @@ UNKNOWN, ALIVE, DEAD = "unknown", "alive", "dead"
 was answered yet, and none is overdue."""
 
 
+PICTURE_PATIENCE = 5.0
+"""How many times as long as for other messages the edge waits for a picture behind what goes ahead of it: it is many
+packets."""
+
+
 @dataclass(frozen=True)
 class FrameReport:
-    """What the edge reports of a frame (LinkReport), in seconds and bytes. `handover_s` is the robot's own time; of
-    `layers` only matters whether there were any.
+    """What the edge reports of a frame (LinkReport), in seconds and bytes. `handover_s` is the robot's own time,
+    `layers` how many of the frame's were decoded.
 
     result_bytes: what results and report cost on the wire. return_bytes, return_spread_s: how much of that came after
     the first result, and over what time; measured on the robot, 0 when it was not.

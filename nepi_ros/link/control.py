@@ -22,6 +22,7 @@ probe that tells of it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +43,7 @@ from nepi_ros.link.budget import (
 from nepi_ros.link.conformal import AdaptiveRisk
 from nepi_ros.link.flight import Flight, Sent
 from nepi_ros.link.forecast import Forecast, Sample, View
+from nepi_ros.link.hold import Hold
 from nepi_ros.link.returns import SMALLEST
 from nepi_ros.link.smoothing import SmoothedTime
 
@@ -71,6 +73,7 @@ PROBE_PERIOD_S = 0.5
 LOSS = 0.01
 """From this share of lost frames on, first messages are repeated."""
 _GAIN = 1 / 32
+_ABOUT = 0.8
 
 
 class Rule(Protocol):
@@ -78,7 +81,9 @@ class Rule(Protocol):
 
     def encoded(self, seconds: float) -> None: ...
 
-    def sent(self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0) -> None: ...
+    def sent(
+        self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0, layers: int = 0
+    ) -> None: ...
 
     def reported(self, now: float, report: FrameReport) -> bool: ...
 
@@ -141,13 +146,14 @@ class LinkControl:
         """An image took so long from its arrival to the hand-over of its epitome."""
         self._encode.add(max(0.0, seconds))
 
-    def sent(self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0) -> None:
+    def sent(self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0, layers: int = 0) -> None:
         """A frame was handed over at `now`, which is what its messages say as hand-over time.
 
-        `first_bytes`: what its first message costs on the wire, all copies of it (0: it is the only one).
+        `first_bytes`: what its first message costs on the wire, all copies of it (0: it is the only one). `layers`: how
+        many it has (0: not told).
         """
-        due, least = self._asked
-        self._flight.add(Sent(sequence, now, wire_bytes, first_bytes or wire_bytes, due, least))
+        extra = wire_bytes > self._ordinary
+        self._flight.add(Sent(sequence, now, wire_bytes, first_bytes or wire_bytes, *self._asked, layers, extra))
         self._last_sent = now
 
     def reported(self, now: float, report: FrameReport) -> bool:
@@ -168,9 +174,20 @@ class LinkControl:
         self._edge.add(report.processing_s)
         self._round_trip.add(away - report.processing_s)
         self._count(now, sent, len(lost), report)
+        arrived = self._arrived(now, sent, lost, report)
         costs = _up_cost(sent, report, away), _down_cost(report, away)
-        self._forecast.add(Sample(now, away, sent.wire_bytes, costs[0], report.result_bytes, costs[1]))
+        self._forecast.add(Sample(now, away, arrived, costs[0], report.result_bytes, costs[1]))
         return True
+
+    def _arrived(self, now: float, sent: Sent, lost: Sequence[Sent], report: FrameReport) -> int:
+        """Bytes on the wire that a report stands for. Of what is extra perhaps only what went ahead arrived, because
+        packets are lost on the link, or do not pass in fragments. Then it is held back."""
+        broken = sent.extra and report.layers < sent.layers
+        if broken or any(one.extra for one in lost):
+            self._extra.failed(now)
+        elif sent.extra:
+            self._extra.succeeded()
+        return sent.first_bytes if broken else sent.wire_bytes
 
     def budget(self, now: float, age_s: float, least_bytes: int = 1, choices: Choices | None = None) -> Budget:
         """What a frame that is handed over now may spend.
@@ -183,6 +200,7 @@ class LinkControl:
         if now > self._asked_at:
             self._period.add(min(now - self._asked_at, PROBE_PERIOD_S))
         self._asked_at = now
+        self._ordinary = math.inf if choices is None else choices.ordinary
         least = max(least_bytes, self._settings.min_bytes)
         self._asked = (now + left, least_bytes)
         return self._decide(now, left, least, least_bytes, choices)
@@ -236,9 +254,11 @@ class LinkControl:
             return Budget(self._hardly_dearer(left, smallest, choices, SLIGHT_STILL), result_bytes=SMALLEST)
         risk, share = self._risk.value, LOAD * self._period.mean
         growth = GROWTH if self._settings.probe else CAUTIOUS_GROWTH
-        most = min(share / view.mean_up_cost, growth * max(self._forecast.most_up, least), self._settings.max_bytes)
+        seen = max(self._forecast.most_up, least)
+        most = min(share / view.mean_up_cost, max(growth * seen, _next_extra(seen, choices)), self._settings.max_bytes)
         if choices is not None and choices.sizes.max() > choices.ordinary < most:
-            most = max(choices.ordinary, min(most, view.most_up(CALM * left, down_least, SURE)))
+            calm = 0.0 if self._extra.holds(now) else view.most_up(CALM * left, down_least, SURE)
+            most = max(choices.ordinary, min(most, calm))
         base = max(least, _most_promising(view, left, down_least, most, choices))
         chance = view.chance(left, base, down_least)
         granted = min(view.most_down(left, base, (1 - risk / 2) * chance), share / view.mean_down_cost)
@@ -293,6 +313,7 @@ class LinkControl:
         self._now = max(self._now, now)
 
     def _forget(self) -> None:
+        self._extra, self._ordinary = Hold(), math.inf
         self._edge, self._round_trip, self._period = SmoothedTime(), SmoothedTime(), SmoothedTime()
         self._forecast, self._flight = Forecast(), Flight()
         self._now = self._last_sent = self._last_report = self._asked_at = self._larger_at = -math.inf
@@ -307,6 +328,15 @@ def _most_promising(view: View, within_s: float, down: float, most: float, choic
     expected = view.chances(within_s, choices.sizes, down) * choices.worth
     best = np.where(choices.sizes <= most, expected, -1.0).argmax()
     return int(choices.sizes[best]) if choices.sizes[best] <= most else 0
+
+
+def _next_extra(seen: int, choices: Choices | None) -> float:
+    """The smallest size above the ordinary ones and all that was seen to arrive, if that was about the largest ordinary
+    one: from there to the first picture it is far."""
+    if choices is None or seen < _ABOUT * choices.ordinary:
+        return 0.0
+    larger = choices.sizes[choices.sizes > max(seen, choices.ordinary)]
+    return float(larger.min()) if len(larger) else 0.0
 
 
 def _up_cost(sent: Sent, report: FrameReport, away: float) -> float:

@@ -19,7 +19,8 @@ class Part(Generic[Header]):
     """One checked epitome message.
 
     `header` is what the results need (opaque here), `segment` its layers, `size` the serialised bytes,
-    `arrival` seconds on the edge's monotonic clock.
+    `arrival` seconds on the edge's monotonic clock. `patience`: how many times as long as others the frame may wait
+    for its other messages.
     """
 
     sequence: int
@@ -29,6 +30,7 @@ class Part(Generic[Header]):
     size: int
     arrival: float
     header: Header
+    patience: float = 1.0
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -46,6 +48,7 @@ class Frame(Generic[Header]):
     header: Header
     first_arrival: float
     last_arrival: float
+    patience: float = 1.0
     size: int = 0
     segments: dict[int, Segment] = field(default_factory=dict)  # by first layer, of several the longest
     missed: int = 0
@@ -54,7 +57,7 @@ class Frame(Generic[Header]):
     def begin(cls, part: Part[Header]) -> Frame[Header]:
         """The frame that a first part opens."""
         return cls(
-            part.sequence, part.handover_ns, part.frame_layers, part.header, part.arrival, part.arrival
+            part.sequence, part.handover_ns, part.frame_layers, part.header, part.arrival, part.arrival, part.patience
         )
 
     def add(self, part: Part[Header]) -> bool:
@@ -93,7 +96,8 @@ class Assembler(Generic[Header]):
     """Assembles one robot's frames. Not locked: the caller does that.
 
     At most one frame is open (waiting for its other messages) and one is ready to be decoded. A frame
-    becomes ready when it is complete, when a newer one begins, or `wait_s` after its first message.
+    becomes ready when it is complete, when a newer one begins, or `wait_s` after its first message (times its
+    patience).
 
     A message is newer when its sequence is ahead (modulo 2**32) and its hand-over not earlier, or when only
     its hand-over is later: then the robot's encoder has started anew. After `silence_s` without a frame
@@ -129,7 +133,7 @@ class Assembler(Generic[Header]):
 
     def take(self, now: float, wait_s: float) -> Frame[Header] | None:
         """The newest frame that need not wait any longer, or None. Fills in `missed`."""
-        if self._open is not None and now >= self._open.first_arrival + wait_s:
+        if self._open is not None and now >= self._open.first_arrival + wait_s * self._open.patience:
             self._ready, self._open = self._open, None
         frame, self._ready = self._ready, None
         if frame is None:
@@ -143,7 +147,7 @@ class Assembler(Generic[Header]):
         """When `take` will have a frame even if nothing more arrives; None when there is none."""
         if self._ready is not None:
             return self._ready.first_arrival
-        return None if self._open is None else self._open.first_arrival + wait_s
+        return None if self._open is None else self._open.first_arrival + wait_s * self._open.patience
 
     def _settle(self) -> None:
         if self._open is not None and self._open.complete:

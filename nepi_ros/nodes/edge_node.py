@@ -59,7 +59,10 @@ PARAMETERS = (
     ),
     Parameter("threads", 2, "Threads that a network computes with on the CPU.", range=(1, 256), at_configure=True),
     Parameter("batch_size", 8, "Most frames that go through the networks together.", "frames", (1, 256)),
-    Parameter("assembly_ms", 20.0, "Longest wait for the other messages of a frame.", "ms", (0.0, 1000.0)),
+    Parameter(
+        "assembly_ms", 20.0, "Longest wait for the other messages of a frame; five times as long for a picture.", "ms",
+        (0.0, 1000.0),
+    ),
     Parameter("segmentation_width", 160, "Width of the segmentation; 0 is the network's own.", "pixels", (0, 4096)),
     Parameter("depth_width", 80, "Width of the depth map; 0 is the network's own.", "pixels", (0, 4096)),
     Parameter("top_k", 5, "Most classes named in a classification.", "classes", (1, 255)),

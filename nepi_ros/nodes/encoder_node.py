@@ -122,6 +122,8 @@ class EncoderNode(ManagedNode):
         self._epitome = self.advertise(Epitome, "epitome", newest(FRAME_MESSAGES, p.deadline_ms / 1e3))
         self._status = self.advertise(EncoderStatus, "~/status", newest())
         self.get_logger().info(f"bundle {bundle.name} ({bundle.id:016x})")
+        if p.pictures and not bundle.pictures:
+            self.get_logger().warning(f"`pictures` is set, but bundle {bundle.name} has none")
 
     def activate(self) -> None:
         self._limit = RateLimit()
@@ -257,7 +259,7 @@ class EncoderNode(ManagedNode):
         if budget.repeat and spent + first <= budget.bytes:
             messages, spent, first = [*messages, messages[0]], spent + first, 2 * first
         with self._rule_lock:
-            self._rule.sent(handover_ns / 1e9, self._sequence, spent, first)
+            self._rule.sent(handover_ns / 1e9, self._sequence, spent, first, segments[-1].stop)
             self._rule.encoded(handover_ns / 1e9 - arrival.at)
         for serialised in messages:
             self._epitome.publish(serialised)

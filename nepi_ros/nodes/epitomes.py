@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,16 +53,15 @@ def segments_within(
     """The prefix of most `worth` (one per layer) of those that cost at most `budget` bytes on the wire, the shortest of
     equals; empty when not even one layer fits.
 
-    The model's sizes say where to begin; what is counted is what was written.
+    The model's sizes say what to try; what is counted is what was written.
     """
+    about = _wire_about(frame, frame_id, mtu)
+    fitting = [layers for layers, size in enumerate(about, 1) if size <= budget + _INEXACT]
     # One layer is tried whatever the model says of it: nothing else is left.
-    count = max(1, bisect.bisect_right(_wire_about(frame, frame_id, mtu), budget + _INEXACT))
-    while count:
-        count = int(np.argmax(worth[:count])) + 1
-        segments = frame.segments(count, data_room(frame_id, mtu))
+    for layers in sorted(fitting or [1], key=lambda layers: (-worth[layers - 1], layers)):
+        segments = frame.segments(layers, data_room(frame_id, mtu))
         if wire_size(segments, frame_id, mtu) <= budget:
             return segments
-        count -= 1
     return []
 
 

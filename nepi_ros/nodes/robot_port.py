@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import EpitomeHeader, Segment
+from nepi_ros.link.budget import PICTURE_PATIENCE
 from nepi_ros.link.returns import DENSE, UNLIMITED
 from nepi_ros.link.wire import wire_bytes
 from nepi_ros.msg import Classification, Epitome, LinkReport, Results
@@ -55,6 +56,7 @@ def part_of(message: Epitome, size: int, bundle: Bundle, arrival: float) -> Part
         header=FrameHeader(
             message.header, fields.task_mask, (fields.width, fields.height), fields.result_bytes, fields.yields
         ),
+        patience=PICTURE_PATIENCE if fields.frame_layers > len(bundle.layers) else 1.0,
     )
 
 

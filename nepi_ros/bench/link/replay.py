@@ -17,7 +17,7 @@ from typing import Any
 
 from nepi_ros.bench.link.payloads import Option, Packets, Payloads
 from nepi_ros.link.bottleneck import Bottleneck
-from nepi_ros.link.budget import Choices, FrameReport
+from nepi_ros.link.budget import PICTURE_PATIENCE, Choices, FrameReport
 from nepi_ros.link.control import Rule
 from nepi_ros.link.returns import UNLIMITED
 from nepi_ros.link.trace import Schedule
@@ -167,7 +167,7 @@ class Replay:
             if budget.repeat and choice.wire + first <= budget.bytes:
                 messages, first = [*messages, messages[0]], 2 * first
             outcome.sent_bytes = sum(map(sum, messages))
-            me.rule.sent(now, number, outcome.sent_bytes, first)
+            me.rule.sent(now, number, outcome.sent_bytes, first, choice.worth[-1])
         if choice is None:
             return
         flight = _Flight(robot, number, now, choice, budget.result_bytes, len(choice.messages))
@@ -199,7 +199,8 @@ class Replay:
             place.newest, place.open = flight.sequence, flight
             flight.first = now
             if flight.messages > 1:
-                self._at(now + self._conditions.assembly_s, self._waited, flight)
+                patience = PICTURE_PATIENCE if flight.option.picture else 1.0
+                self._at(now + patience * self._conditions.assembly_s, self._waited, flight)
         elif place.open is not flight or message in flight.arrived:
             return
         flight.last = max(now, flight.last + _APART_S) if flight.arrived else now
