@@ -60,7 +60,7 @@ def image_size(raw: np.ndarray) -> tuple[int, int]:
         width, height = struct.unpack(">II", head[16:24])
         return width, height
     if head.startswith(_JPEG):
-        return _jpeg_size(raw.data)
+        return _jpeg_header(raw.data, _JPEG_FRAMES)[:2]
     if len(head) == _WEBP.size:
         riff, kind, signature, sides = _WEBP.unpack(head)
         if (riff, kind, signature) == (b"RIFF", b"WEBPVP8L", 0x2F):
@@ -69,19 +69,19 @@ def image_size(raw: np.ndarray) -> tuple[int, int]:
     raise ImageError(f"compressed image is no JPEG, PNG or lossless WebP ({raw.size} bytes, beginning {start})")
 
 
-def baseline_size(data: bytes) -> tuple[int, int]:
-    """Width and height that a baseline JPEG claims, which is read in one go.
+def baseline_header(data: bytes) -> tuple[int, int, int]:
+    """Width and height that a baseline JPEG claims, and where in it the header stands that does so.
 
     Raises:
         ImageError: it is none.
     """
     if not data.startswith(_JPEG):
         raise ImageError(f"compressed image is no JPEG ({len(data)} bytes, beginning {data[:4].hex(' ')})")
-    return _jpeg_size(memoryview(data), _BASELINE)
+    return _jpeg_header(memoryview(data), _BASELINE)
 
 
-def _jpeg_size(data: memoryview, wanted: frozenset[int] = _JPEG_FRAMES) -> tuple[int, int]:
-    """Walk from segment to segment up to the frame's header (ITU-T T.81, B.1 and B.2.2)."""
+def _jpeg_header(data: memoryview, wanted: frozenset[int]) -> tuple[int, int, int]:
+    """Walk from segment to segment up to the frame's header (ITU-T T.81, B.1 and B.2.2): width, height, position."""
     position = 2
     while position + 9 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -89,7 +89,7 @@ def _jpeg_size(data: memoryview, wanted: frozenset[int] = _JPEG_FRAMES) -> tuple
             break
         if marker in wanted:
             height, width = struct.unpack_from(">HH", data, position + 5)
-            return width, height
+            return width, height, position
         # Fill bytes, and markers without a length, are passed over one by one.
         alone = marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8
         skip = (1 if marker == 0xFF else 2) if alone else 2 + struct.unpack_from(">H", data, position + 2)[0]

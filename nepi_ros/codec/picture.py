@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from nepi_ros.compressed import baseline_size, decode
+from nepi_ros.compressed import baseline_header, decode
 from nepi_ros.errors import CodecError, ImageError
 
 # OpenCV's IMWRITE_JPEG_SAMPLING_FACTOR with _420 and _444, by number: OpenCV 4.6, which Ubuntu 24.04 has, lacks the
@@ -53,15 +53,16 @@ class PictureFormat:
         baseline, of one scan, and no longer than its pixels.
         """
         try:
-            found = baseline_size(stream)
-            if found != (self.width, self.height):
+            *found, header = baseline_header(stream)
+            if found != [self.width, self.height]:
                 raise CodecError(f"a picture of {found[0]} x {found[1]} pixels, not {self.width} x {self.height}")
-            if stream.count(_SCAN) != 1 or len(stream) > 3 * self.width * self.height + _HEADERS:
-                raise CodecError(f"a picture of {stream.count(_SCAN)} scans and {len(stream)} bytes is none of ours")
+            scans = stream.count(_SCAN, header)
+            if scans != 1 or len(stream) > 3 * self.width * self.height + _HEADERS:
+                raise CodecError(f"a picture of {scans} scans and {len(stream)} bytes is none of ours")
             bgr = decode(stream, cv2.IMREAD_COLOR)
         except ImageError as error:
             raise CodecError(f"a picture is damaged: {error}") from error
-        if found != size:
+        if (self.width, self.height) != size:
             bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_CUBIC)
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
