@@ -16,15 +16,18 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import serialize_message
 from ros_process import Client, NodeProcess, ros_session, wait_until
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from tiny_bundle import LAYERS, PICTURES, PLACES, make_tiny_bundle, tiny_frames
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Encoder, EpitomeHeader, TargetNetworks, untouched
+from nepi_ros.codec import Encoder, EpitomeHeader, Segment, TargetNetworks, untouched
 from nepi_ros.link.wire import single_packet, wire_bytes
 from nepi_ros.msg import Classification, Epitome, LinkReport, Results
+from nepi_ros.nodes.assembler import Frame, Part
 from nepi_ros.nodes.edge_node import EdgeNode
 from nepi_ros.nodes.inference import Inference, Job
 from nepi_ros.nodes.lifecycle import RETRY_S
+from nepi_ros.nodes.robot_port import FrameHeader
 from nepi_ros.nodes.topics import newest
 from nepi_ros.result_code import unpack_depth, unpack_labels
 from nepi_ros.tasks import REGISTRY
@@ -486,6 +489,35 @@ def test_a_frame_that_crashes_leaves_the_next_alone(bundle, monkeypatch):
         wait_until(lambda: port.frames == 1, "the third frame's results")
         assert node.problems.counts() == {"failed": 2}
         assert "MemoryError: no room" in node.problems.recent(60.0)
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def test_a_frame_that_cannot_be_read_leaves_the_others_of_its_batch_alone(bundle, monkeypatch):
+    robots = "-p", "robots:=[one, two]"
+    rclpy.init(args=["--ros-args", "-p", f"bundle:={bundle.path}", *robots, "-r", "__ns:=/batch"])
+    node = EdgeNode()
+    try:
+        node.start()
+        content = Inference.content
+
+        def content_or_crash(self: Inference, segments: Sequence[Segment]) -> np.ndarray | None:
+            if segments[0].stream == b"bad":
+                raise ValueError("of another shape")
+            return content(self, segments)
+
+        monkeypatch.setattr(Inference, "content", content_or_crash)
+        good = Encoder(bundle).encode(tiny_frames(1)[0], 1).segment()
+        header, frames = FrameHeader(Header(), ALL_TASKS, SOURCE), []
+        for robot, segment in (("one", good._replace(stream=b"bad")), ("two", good)):
+            part = Part(0, 0, 1, segment, 100, time.monotonic(), header)
+            frames.append((robot, Frame.begin(part)))
+            frames[-1][1].add(part)
+        node._answer(frames)
+        assert node.problems.counts() == {"undecodable": 1}
+        assert {robot: port.frames for robot, port in node._ports.items()} == {"one": 0, "two": 1}
     finally:
         node.close()
         node.destroy_node()

@@ -186,7 +186,7 @@ class EdgeNode(ManagedNode):
             self.problems.count("incomplete")
         try:
             return self._inference.content(frame.prefix())
-        except CodecError as error:
+        except Exception as error:  # noqa: BLE001 - one robot's frame must not cost the others of a batch theirs
             self._refuse(robot, "undecodable", error)
             return None
 
