@@ -86,11 +86,17 @@ def test_what_could_take_long_to_read_is_refused():
     progressive = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
     scan = STREAM[STREAM.index(b"\xff\xda") : -2]
     repeated = STREAM[:-2] + 500 * scan + STREAM[-2:]
-    padded = STREAM[:2] + b"\xff" * (3 * SIZE[0] * SIZE[1] + 2000) + STREAM[2:]
+    padded = STREAM[:2] + b"\xff" * (4 * SIZE[0] * SIZE[1] + 2000) + STREAM[2:]
     png = cv2.imencode(".png", bgr)[1].tobytes()
     for stream in (progressive, repeated, padded, png):
         with pytest.raises(CodecError, match="picture"):
             WHOLE.read(stream, SIZE)
+
+
+def test_the_worst_picture_of_the_best_quality_is_read():
+    noise = np.random.default_rng(0).integers(0, 256, FRAME.shape, np.uint8)
+    best = replace(WHOLE, quality=100)
+    assert best.read(best.write(noise), SIZE).shape == noise.shape
 
 
 def test_an_opencv_without_names_for_the_sampling_will_do():

@@ -50,14 +50,14 @@ class PictureFormat:
         """The image uint8 [H, W, 3] of `size` (width, height) that a JPEG of this format shows.
 
         Raises CodecError when it is none, has another size than the format's, or could take long to read: it must be
-        baseline, of one scan, and no longer than its pixels.
+        baseline, of one scan, and at most four bytes a pixel.
         """
         try:
             *found, header = baseline_header(stream)
             if found != [self.width, self.height]:
                 raise CodecError(f"a picture of {found[0]} x {found[1]} pixels, not {self.width} x {self.height}")
             scans = stream.count(_SCAN, header)
-            if scans != 1 or len(stream) > 3 * self.width * self.height + _HEADERS:
+            if scans != 1 or len(stream) > 4 * self.width * self.height + _HEADERS:
                 raise CodecError(f"a picture of {scans} scans and {len(stream)} bytes is none of ours")
             bgr = decode(stream, cv2.IMREAD_COLOR)
         except ImageError as error:
