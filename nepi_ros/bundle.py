@@ -77,8 +77,7 @@ class Bundle:
 
     def output_of(self, task: str) -> tuple[str, tuple[int | None, ...]]:
         """Name and shape (without batch; None = any) of the output of a task's target network."""
-        entry = REGISTRY[task]
-        return entry.output, (entry.channels(self.tasks[task]), *(None,) * (entry.rank - 2))
+        return REGISTRY[task].output, REGISTRY[task].output_shape(self.tasks[task])
 
     def coder(self) -> LayeredCoder:
         """A new entropy coder for this bundle's latents."""

@@ -19,6 +19,8 @@ from nepi_ros.errors import ImageError
 DEPTH_LEVELS = 255
 MAX_PIXELS = 1 << 24
 """Of a result: more than any edge is asked to send, and few enough that a damaged one does not stop the robot."""
+NEAREST_M = 0.05
+"""Inverse depth needs a nearest distance above zero, which not every bundle has."""
 _FORMULA = struct.Struct("<ff")
 _LOSSLESS = (cv2.IMWRITE_WEBP_QUALITY, 101)
 

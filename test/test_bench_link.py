@@ -34,7 +34,7 @@ SECOND = Conditions(deadline_s=0.2, rtt_s=0.04, fps=10, encode_s=0.01, edge_s=0.
 SMALL, LARGE = Option(((1000,),), (1,)), Option(((1000,), (1000,)), (1, 2))
 # One frame: two prefixes; full results of 500 and 1000 bytes, small ones of 300; a report alone of 200.
 PAYLOADS = Payloads(
-    ((SMALL, LARGE),), ((LARGE,),), ((LARGE,),), (((((500,), (1000,))), ((300,),)),), (200,), 2,
+    ((SMALL, LARGE),), ((LARGE,),), ((LARGE,),), (((((500,), (1000,))), ((300,),)),), (200,),
     ((0.0, 0.0), (0.8, 0.7), (0.9, 0.85)), ((0.0, 0.0), (0.8, 0.7), (0.9, 0.85)),
 )  # fmt: skip
 BYTES_PER_S = ConstantRate(800)  # 100,000
@@ -173,7 +173,7 @@ def test_measured_payloads_are_real_and_kept(tmp_path: Path, bundle: Bundle, tra
     assert len(payloads.epitomes) == 3
     worth = [row[0] for row in payloads.epitome_accuracy]
     assert worth[0] == 0 and worth[-1] == pytest.approx(bundle.profile.accuracy_of(len(worth) - 1, bundle.tasks))
-    assert len(worth) <= payloads.latents + 1 == len(bundle.layers) + 1
+    assert len(worth) <= len(bundle.layers) + 1
     assert all(value <= payloads.epitome_accuracy[1][0] for value in payloads.epitome_accuracy[1])
 
 
@@ -182,7 +182,7 @@ def test_pictures_are_sent_where_they_are_asked_for(tmp_path: Path, bundle: Bund
     payloads = make_payloads(bundle, measured, pictures=True)
     assert len(payloads.epitome_accuracy) > len(bundle.layers) + 1
     for options, choices in zip(
-        payloads.epitomes, choices_of(payloads.epitomes, payloads.epitome_accuracy, payloads.latents), strict=True
+        payloads.epitomes, choices_of(payloads.epitomes, payloads.epitome_accuracy), strict=True
     ):
         ordinary = [option.wire for option in options if option.worth[-1] <= len(bundle.layers)]
         assert options[-1].worth[-1] > len(bundle.layers) and options[-1].worth[0] <= len(bundle.layers)

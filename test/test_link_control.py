@@ -51,7 +51,8 @@ class Loop:
             self.hits.append(False)
             self.sizes[self.number] = size
             stamp = self.now + self.shift
-            self.control.sent(stamp, self.number, size, sizes[0], self.layers(size)[0])
+            extra = self.choices is not None and size > self.choices.ordinary
+            self.control.sent(stamp, self.number, size, sizes[0], self.layers(size)[0] if extra else 0)
             for k, part in enumerate(sizes):
                 self.up.send(self.now, [part], (self.number, stamp, self.now, len(self.hits) - 1, k, len(sizes)))
         self.number += 1

@@ -18,11 +18,11 @@ from nepi_ros.bench.workbench import Bench
 from nepi_ros.codec import untouched
 from nepi_ros.demo.canvas import depth_colours, segmentation_overlay
 from nepi_ros.files import write_atomic
+from nepi_ros.result_code import NEAREST_M
 from nepi_ros.tasks import REGISTRY, TaskSpec
 
 FOLDER = "examples"
 _QUALITY = 88
-_NEAREST_M = 0.05
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class _Artist:
 def _coloured(task: str, rgb: np.ndarray, result: np.ndarray, spec: TaskSpec) -> np.ndarray:
     if task == "segmentation":
         return segmentation_overlay(rgb, result, np.array(spec.palette, np.uint8))
-    return depth_colours(result, max(spec.min_m, _NEAREST_M), _far(result, spec))
+    return depth_colours(result, max(spec.min_m, NEAREST_M), _far(result, spec))
 
 
 def _far(result: np.ndarray, spec: TaskSpec) -> float:

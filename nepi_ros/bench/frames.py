@@ -146,8 +146,13 @@ def _letterboxed(sample: Sample, bundle: Bundle) -> Frame:
     return Frame(replace(sample, rgb=image), image, box)  # the source is no longer needed, and it is large
 
 
+def add_array(digest: Any, array: np.ndarray) -> None:
+    """Let a hash depend on an array's shape and content."""
+    digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+
+
 def _add_to(digest: Any, sample: Sample) -> None:
     for array in (sample.rgb, sample.segmentation, sample.depth):
         if array is not None:
-            digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+            add_array(digest, array)
     digest.update(repr((sample.name, sample.place)).encode())

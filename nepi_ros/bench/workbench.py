@@ -7,12 +7,11 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nepi_ros.bench.frames import Frame, load_frames, load_probes
+from nepi_ros.bench.frames import Frame, add_array, load_frames, load_probes
 from nepi_ros.bench.judge import Counts, Judge, networks_id
 from nepi_ros.bench.peers import PEERS, Coded, Peer, Setting, make_peers
 from nepi_ros.bench.peers.grace import PROBES, Tables, measure_sensitivity
@@ -84,6 +83,7 @@ class Bench:
             group = [self.frames.frames[i] for i in run]
             yield from zip(group, peer.code(group, setting), strict=True)
 
+    @cached_property
     def probes(self) -> list[Frame]:
         """The images that GRACE probes the networks with."""
         return load_probes(self.setup.probes, self.bundle, PROBES)
@@ -91,10 +91,10 @@ class Bench:
     def probes_id(self) -> str:
         """Changes when one of the probes does, as the networks see it."""
         digest = hashlib.sha256()
-        for probe in self.probes():
-            digest.update(repr(probe.image.shape).encode() + np.ascontiguousarray(probe.image).tobytes())
+        for probe in self.probes:
+            add_array(digest, probe.image)
         return digest.hexdigest()[:16]
 
     def sensitivity(self, targets: str, task: str, subsampling: str) -> list[list[float]]:
         """GRACE's probing of one task's network."""
-        return measure_sensitivity(self.judge(targets).networks, task, self.probes(), subsampling)
+        return measure_sensitivity(self.judge(targets).networks, task, self.probes, subsampling)

@@ -6,12 +6,12 @@ import zlib
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
+from nepi_ros.compressed import MAX_SIDE
 from nepi_ros.errors import CodecError
 
 if TYPE_CHECKING:
     from nepi_ros.bundle import Bundle
 
-MAX_SIDE = 16384
 _FIELDS = struct.Struct("<IQBHHBBBqIB")
 
 

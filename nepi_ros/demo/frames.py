@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 
-from nepi_ros.datasets import FrameSet
+from nepi_ros.datasets import FrameSet, read_info
 from nepi_ros.demo.observer import fingerprint
 from nepi_ros.errors import ConfigError
 from nepi_ros.process import worker_pool
@@ -68,7 +68,7 @@ def _stem(index: int) -> str:
 def _is_drawn(folder: Path, wanted: list[int], seed: int) -> bool:
     """Whether the folder begins with these frames, whole."""
     about, places = folder / "set.json", folder / "places.csv"
-    if not about.exists() or not places.exists() or json.loads(about.read_text()).get("seed") != seed:
+    if not about.exists() or not places.exists() or read_info(about).get("seed") != seed:
         return False
     first = FrameSet.open(folder).entries[: len(wanted)]
     return [entry.name for entry in first] == [_stem(index) for index in wanted]

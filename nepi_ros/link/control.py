@@ -82,7 +82,7 @@ class Rule(Protocol):
     def encoded(self, seconds: float) -> None: ...
 
     def sent(
-        self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0, layers: int = 0
+        self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0, extra_layers: int = 0
     ) -> None: ...
 
     def reported(self, now: float, report: FrameReport) -> bool: ...
@@ -146,14 +146,13 @@ class LinkControl:
         """An image took so long from its arrival to the hand-over of its epitome."""
         self._encode.add(max(0.0, seconds))
 
-    def sent(self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0, layers: int = 0) -> None:
+    def sent(self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0, extra_layers: int = 0) -> None:
         """A frame was handed over at `now`, which is what its messages say as hand-over time.
 
-        `first_bytes`: what its first message costs on the wire, all copies of it (0: it is the only one). `layers`: how
-        many it has (0: not told).
+        `first_bytes`: what its first message costs on the wire, all copies of it (0: it is the only one).
+        `extra_layers`: how many layers it has, if it is more than what is ordinary (nepi_ros.link.budget.Choices).
         """
-        extra = wire_bytes > self._ordinary
-        self._flight.add(Sent(sequence, now, wire_bytes, first_bytes or wire_bytes, *self._asked, layers, extra))
+        self._flight.add(Sent(sequence, now, wire_bytes, first_bytes or wire_bytes, *self._asked, extra_layers))
         self._last_sent = now
 
     def reported(self, now: float, report: FrameReport) -> bool:
@@ -182,10 +181,10 @@ class LinkControl:
     def _arrived(self, now: float, sent: Sent, lost: Sequence[Sent], report: FrameReport) -> int:
         """Bytes on the wire that a report stands for. Of what is extra perhaps only what went ahead arrived, because
         packets are lost on the link, or do not pass in fragments. Then it is held back."""
-        broken = sent.extra and report.layers < sent.layers
-        if broken or any(one.extra for one in lost):
+        broken = report.layers < sent.extra_layers
+        if broken or any(one.extra_layers for one in lost):
             self._extra.failed(now)
-        elif sent.extra:
+        elif sent.extra_layers:
             self._extra.succeeded()
         return sent.first_bytes if broken else sent.wire_bytes
 
@@ -200,7 +199,6 @@ class LinkControl:
         if now > self._asked_at:
             self._period.add(min(now - self._asked_at, PROBE_PERIOD_S))
         self._asked_at = now
-        self._ordinary = math.inf if choices is None else choices.ordinary
         least = max(least_bytes, self._settings.min_bytes)
         self._asked = (now + left, least_bytes)
         return self._decide(now, left, least, least_bytes, choices)
@@ -313,7 +311,7 @@ class LinkControl:
         self._now = max(self._now, now)
 
     def _forget(self) -> None:
-        self._extra, self._ordinary = Hold(), math.inf
+        self._extra = Hold()
         self._edge, self._round_trip, self._period = SmoothedTime(), SmoothedTime(), SmoothedTime()
         self._forecast, self._flight = Forecast(), Flight()
         self._now = self._last_sent = self._last_report = self._asked_at = self._larger_at = -math.inf

@@ -13,8 +13,8 @@ _REMEMBERED = 256
 class Sent:
     """A frame that was handed over, in seconds and bytes on the wire.
 
-    due: when its results must be back. least: what its smallest prefix would have cost. layers: how many it has, 0
-    when that was not told. extra: whether it is more than what is ordinary (nepi_ros.link.budget.Choices).
+    due: when its results must be back. least: what its smallest prefix would have cost. extra_layers: how many layers
+    it has, if it is more than what is ordinary, else 0.
     """
 
     sequence: int
@@ -23,8 +23,7 @@ class Sent:
     first_bytes: int
     due: float
     least: int
-    layers: int = 0
-    extra: bool = False
+    extra_layers: int = 0
 
 
 class Flight:

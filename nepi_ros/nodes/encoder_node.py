@@ -258,13 +258,16 @@ class EncoderNode(ManagedNode):
         spent, first = wire_size(segments, frame.header.frame_id, mtu), wire_bytes(len(messages[0]), mtu)
         if budget.repeat and spent + first <= budget.bytes:
             messages, spent, first = [*messages, messages[0]], spent + first, 2 * first
+        layers = segments[-1].stop
         with self._rule_lock:
-            self._rule.sent(handover_ns / 1e9, self._sequence, spent, first, segments[-1].stop)
+            self._rule.sent(
+                handover_ns / 1e9, self._sequence, spent, first, layers if layers > len(self._bundle.layers) else 0
+            )
             self._rule.encoded(handover_ns / 1e9 - arrival.at)
         for serialised in messages:
             self._epitome.publish(serialised)
         self._sequence = (self._sequence + 1) % (1 << 32)
-        self._told.sent(LastFrame(budget.bytes, budget.result_bytes, segments[-1].stop, sum(map(len, messages))))
+        self._told.sent(LastFrame(budget.bytes, budget.result_bytes, layers, sum(map(len, messages))))
 
     def _age(self, message: Image | CompressedImage, arrival: Arrival) -> float:
         """Seconds since the image's stamp, or since its arrival when the stamp is not of this clock."""

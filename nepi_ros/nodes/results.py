@@ -19,12 +19,10 @@ from nepi_ros.letterbox import result_size
 from nepi_ros.link.returns import ALIGNMENT, DENSE, Step, fitting, grouped, ladder, named, named_bytes
 from nepi_ros.link.wire import single_packet, wire_bytes
 from nepi_ros.msg import Classification, LinkReport, Results
-from nepi_ros.result_code import depth_levels, pack_depth, pack_labels
+from nepi_ros.result_code import NEAREST_M, depth_levels, pack_depth, pack_labels
 from nepi_ros.tasks import REGISTRY, task_mask
 from nepi_ros.tasks.classification import ranked
 
-NEAREST_M = 0.05
-"""Inverse depth needs a nearest distance above zero."""
 _SLIVER = 4  # times as many pixels as the result has, at most, before the bars are cut off
 
 

@@ -39,6 +39,10 @@ class Task:
     dense: bool
     errors: Mapping[str, Callable[[TaskSpec], Meter]] = field(default_factory=dict)
 
+    def output_shape(self, spec: TaskSpec) -> tuple[int | None, ...]:
+        """Shape of its network's output without batch; None = any."""
+        return (self.channels(spec), *(None,) * (self.rank - 2))
+
 
 def _labels(output: np.ndarray, size: tuple[int, int], spec: TaskSpec) -> np.ndarray:
     return segmentation.labels(output, size)

@@ -99,8 +99,7 @@ def check_network(task: str, config: TrainConfig, path: Path) -> None:
     if not path.is_file():
         raise ConfigError(f"targets.networks.{task}: {path}: no such file")
     entry = REGISTRY[task]
-    shape = (entry.channels(config.spec(task)), *(None,) * (entry.rank - 2))
-    image = (3, config.input.height, config.input.width)
+    image, shape = (3, config.input.height, config.input.width), entry.output_shape(config.spec(task))
     try:
         Network(path, ("image", np.float32, image), (entry.output, np.float32, shape))
     except BundleError as error:

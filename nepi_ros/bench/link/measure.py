@@ -19,11 +19,10 @@ from nepi_ros.codec import Encoder, untouched
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.link.returns import DENSE, SCALES
 from nepi_ros.progress import progress_bar
-from nepi_ros.result_code import depth_levels, pack_depth, pack_labels, unpack_depth
+from nepi_ros.result_code import NEAREST_M, depth_levels, pack_depth, pack_labels, unpack_depth
 from nepi_ros.tasks import REGISTRY, TaskSpec
 
 _VERSION = 4
-_NEAREST_M = 0.05
 WIDTHS = {"segmentation": 160, "depth": 80}
 """Pixels of full results: what edge_node has by default."""
 TOP_K = 5
@@ -141,7 +140,7 @@ def _packed(task: str, result: np.ndarray, spec: TaskSpec, scale: float) -> tupl
     """A result as it goes over the radio, and as it comes out there."""
     if task == "segmentation":
         return pack_labels(result), result
-    packed = pack_depth(result, max(spec.min_m, _NEAREST_M), spec.max_m, depth_levels(scale))
+    packed = pack_depth(result, max(spec.min_m, NEAREST_M), spec.max_m, depth_levels(scale))
     return packed, unpack_depth(packed)
 
 

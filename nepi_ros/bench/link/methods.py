@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -52,15 +51,13 @@ def control(conditions: Conditions) -> LinkControl:
     return LinkControl(ControlSettings(deadline_s=conditions.deadline_s))
 
 
-def choices_of(
-    options: Sequence[tuple[Option, ...]], accuracy: Sequence[Sequence[float]], ordinary: float = math.inf
-) -> list[Choices]:
+def choices_of(options: Sequence[tuple[Option, ...]], accuracy: Sequence[Sequence[float]]) -> list[Choices]:
     """For each frame what its options cost, how accurate they are with full results, and the largest that is ordinary:
-    of worth up to `ordinary`, or the smallest of all."""
+    no picture, or the smallest of all."""
     return [
         Choices(
             *np.array([(option.wire, accuracy[option.worth[-1]][0]) for option in each]).T,
-            ordinary=max((option.wire for option in each if option.worth[-1] <= ordinary), default=each[0].wire),
+            ordinary=max((option.wire for option in each if not option.picture), default=each[0].wire),
         )
         for each in options
     ]
@@ -75,15 +72,14 @@ def run(method: str, payloads: Payloads, link: Link, conditions: Conditions) -> 
         return Run(outcomes, payloads.epitome_accuracy, [])
     rule, options = _makers(payloads, conditions)[method]
     accuracy = payloads.jpeg_accuracy if method.startswith("jpeg") else payloads.epitome_accuracy
-    ordinary = math.inf if method.startswith("jpeg") else payloads.latents
-    robot = Robot(rule(), options, choices_of(options, accuracy, ordinary))
+    robot = Robot(rule(), options, choices_of(options, accuracy))
     Replay([robot], payloads, link.up, link.down, conditions, time.perf_counter).run(link.seconds)
     return Run(robot.outcomes, accuracy, robot.decision_s)
 
 
 def run_two(payloads: Payloads, link: Link, conditions: Conditions) -> tuple[list[Outcome], list[Outcome]]:
     """Two robots with epitomes on one link, the second half a period behind the first."""
-    choices = choices_of(payloads.epitomes, payloads.epitome_accuracy, payloads.latents)
+    choices = choices_of(payloads.epitomes, payloads.epitome_accuracy)
     first, second = (Robot(control(conditions), payloads.epitomes, choices) for _ in range(2))
     second = replace(second, offset_s=0.5 / conditions.fps)
     Replay([first, second], payloads, link.up, link.down, conditions).run(link.seconds)

@@ -45,8 +45,7 @@ class Option:
 class Payloads:
     """Frames as epitomes and as JPEG, their results, and accuracies.
 
-    epitomes, jpegs: [F][options], smallest first; jpeg_fixed: quality 50 alone. latents: layers up to which an epitome
-    is ordinary (nepi_ros.link.budget.Choices), not a picture. results: [F][steps], full size
+    epitomes, jpegs: [F][options], smallest first; jpeg_fixed: quality 50 alone. results: [F][steps], full size
     first (as `ladder`); each is the packets of the result messages, of which the last has the report. report: the
     packets of a report alone. accuracy: of a prefix or quality (by its place + 1; 0: nothing) at a step.
     """
@@ -56,7 +55,6 @@ class Payloads:
     jpeg_fixed: tuple[tuple[Option, ...], ...]
     results: tuple[tuple[tuple[Packets, ...], ...], ...]
     report: Packets
-    latents: int
     epitome_accuracy: tuple[tuple[float, ...], ...]
     jpeg_accuracy: tuple[tuple[float, ...], ...]
 
@@ -85,7 +83,6 @@ def make_payloads(bundle: Bundle, measured: Measured, pictures: bool = False) ->
         tuple(_jpeg_options(sizes[fixed : fixed + 1], 0, fixed) for sizes in measured.jpeg),
         tuple(_result_messages(bundle, measured, frame, steps) for frame in range(len(measured.epitomes))),
         packets(results_serialised(report=True)),
-        latents,
         epitome_accuracy,
         jpeg_full,
     )

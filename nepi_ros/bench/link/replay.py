@@ -167,7 +167,7 @@ class Replay:
             if budget.repeat and choice.wire + first <= budget.bytes:
                 messages, first = [*messages, messages[0]], 2 * first
             outcome.sent_bytes = sum(map(sum, messages))
-            me.rule.sent(now, number, outcome.sent_bytes, first, choice.worth[-1])
+            me.rule.sent(now, number, outcome.sent_bytes, first, choice.worth[-1] if choice.picture else 0)
         if choice is None:
             return
         flight = _Flight(robot, number, now, choice, budget.result_bytes, len(choice.messages))

@@ -16,7 +16,7 @@ class NoControl:
     def encoded(self, seconds: float) -> None:
         """Does not matter."""
 
-    def sent(self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0, layers: int = 0) -> None:
+    def sent(self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0, extra_layers: int = 0) -> None:
         """Does not matter."""
 
     def reported(self, now: float, report: FrameReport) -> bool:
@@ -54,7 +54,7 @@ class GccLike(NoControl):
         self._received: list[tuple[float, int]] = []
         self._sizes: dict[int, int] = {}
 
-    def sent(self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0, layers: int = 0) -> None:
+    def sent(self, now: float, sequence: int, wire_bytes: int, first_bytes: int = 0, extra_layers: int = 0) -> None:
         self._sizes[sequence] = wire_bytes
 
     def reported(self, now: float, report: FrameReport) -> bool:
