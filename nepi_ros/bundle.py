@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nepi_ros.bundle_files import (
+    CLASS_TABLES,
     FORMAT,
     METADATA,
     RESTORE,
@@ -26,9 +27,10 @@ from nepi_ros.bundle_files import (
     verify_files,
 )
 from nepi_ros.codec.arrangement import LayerShape
-from nepi_ros.codec.entropy import EntropyTables, LayeredCoder
+from nepi_ros.codec.classtables import MAX_CLASSES, ClassTables
+from nepi_ros.codec.layered import LayeredCoder
 from nepi_ros.codec.picture import PictureFormat
-from nepi_ros.codec.tables import MAX_LAYERS
+from nepi_ros.codec.tables import MAX_LAYERS, EntropyTables
 from nepi_ros.compressed import MAX_SIDE
 from nepi_ros.errors import BundleError, CodecError
 from nepi_ros.profile import Profile
@@ -37,8 +39,9 @@ from nepi_ros.tasks import REGISTRY, TASKS, TaskSpec, task_mask
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A verified bundle. `input_size` is (width, height). `layers` are the latent's, most important first; after them
-    come `pictures`, smallest first, which count as a layer each."""
+    """A verified bundle. `input_size` is (width, height). `layers` are the latent's, most important first; where some
+    are of a map of classes, there are `class_tables`. After them come `pictures`, smallest first, which count as a
+    layer each."""
 
     path: Path
     name: str
@@ -49,6 +52,7 @@ class Bundle:
     tasks: dict[str, TaskSpec]
     profile: Profile
     tables: EntropyTables
+    class_tables: ClassTables | None
     metadata: Mapping[str, Any]
 
     @classmethod
@@ -81,7 +85,7 @@ class Bundle:
 
     def coder(self) -> LayeredCoder:
         """A new entropy coder for this bundle's latents."""
-        return LayeredCoder(self.tables, self.layers)
+        return LayeredCoder(self.tables, self.layers, self.class_tables)
 
 
 def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
@@ -96,9 +100,10 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
     tasks = {name: _task(name, metadata["tasks"][name], metadata["files"], where) for name in _order(metadata, where)}
     try:
         tables = EntropyTables.from_npz(path / "entropy.npz")
-        LayeredCoder(tables, layers)
+        class_tables = ClassTables.from_npz(path / CLASS_TABLES) if CLASS_TABLES in metadata["files"] else None
+        LayeredCoder(tables, layers, class_tables)
     except CodecError as error:
-        raise BundleError(f"{path / 'entropy.npz'}: does not fit {METADATA} ({error})") from error
+        raise BundleError(f"{path}: the entropy tables do not fit {METADATA} ({error})") from error
     try:
         profile = Profile.from_json(metadata["profile"], len(layers) + len(pictures), tasks)
     except BundleError as error:
@@ -113,6 +118,7 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
         tasks=tasks,
         profile=profile,
         tables=tables,
+        class_tables=class_tables,
         metadata=metadata,
     )
 
@@ -150,10 +156,10 @@ def _task(name: str, entry: Mapping[str, Any], files: Mapping[str, str], where: 
 
 def _layer(entry: Mapping[str, Any], where: Path) -> LayerShape:
     sizes = (_count(entry[name], f"layers: {name}", where, 1, 4096) for name in ("channels", "height", "width"))
-    part, parts = entry.get("part", 0), entry.get("parts", 1)
-    return LayerShape(
-        *sizes, _count(part, "layers: part", where, 0, 7), _count(parts, "layers: parts", where, 1, 8)
-    )
+    classes = _count(entry.get("classes", 0), "layers: classes", where, 0, MAX_CLASSES)
+    most = MAX_LAYERS if classes else 8
+    parts = _count(entry.get("parts", 1), "layers: parts", where, 1, most)
+    return LayerShape(*sizes, _count(entry.get("part", 0), "layers: part", where, 0, most - 1), parts, classes)
 
 
 def _picture(entry: Mapping[str, Any], size: tuple[int, int], where: Path) -> PictureFormat:

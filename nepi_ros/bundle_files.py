@@ -12,6 +12,8 @@ from nepi_ros.errors import BundleError
 
 FORMAT = 3
 METADATA = "bundle.json"
+CLASS_TABLES = "classes.npz"
+"""Where some layers are of a map of classes."""
 REQUIRED = ("encoder.onnx", "decoder.onnx", "entropy.npz")
 MAX_FILE = 512 << 20
 RESTORE = "restore it from where the bundle came from, or train and export the bundle again"

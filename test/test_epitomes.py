@@ -125,5 +125,6 @@ def check_budgets(frame: EncodedFrame, mtu: int) -> None:
         assert wire_size(segments, "camera", mtu) <= budget
         got = segments[-1].stop if segments else 0
         affordable = max((count for count, cost in enumerate(costs, 1) if cost <= budget), default=0)
-        missed = frame.latent.values[frame.latent.coder.code(frame.latent.coder.decode(segments)).values == 0]
+        got_values = frame.latent.coder.code(frame.latent.coder.decode(segments)).numbers.values
+        missed = frame.latent.numbers.values[got_values == 0]
         assert got == affordable or budget - costs[affordable - 1] < 2 or not missed.any()

@@ -434,7 +434,7 @@ def test_a_task_blind_codec_learns_the_image(folder, frames, tmp_path):
 def through(codec, image: torch.Tensor) -> torch.Tensor:
     """What full epitomes of images decode to."""
     full = torch.full((len(image),), len(codec.layout.layers))
-    return codec.decode(codec.encoder(image), full)
+    return codec.decode(codec.encoder(image)[0], full)
 
 
 @pytest.fixture(scope="module")
@@ -463,6 +463,27 @@ def test_the_codec_learns_what_the_target_network_needs(folder, frames, places, 
     assert after["features"] < 0.8 * before["features"]
 
 
+def test_a_bundle_with_a_map_of_classes_says_it_and_paints_from_it(folder, tmp_path):
+    long = {"steps": 60, "batch": 4, "rate": 0.01}
+    codec = {
+        "layers": "2/whole, classes/8, 1/32, classes/4", "strong": {"steps": 0}, "classes": long, "light": long,
+        "views": {"zoom": [1.0, 1.5], "mirror": True}, "pasted": 0.5, "target_bytes": 60,
+    }  # fmt: skip
+    targets = CONFIG["targets"] | {"joint": long, "tune": STAGE}
+    config = write_config(folder, "mapped", codec=codec, targets=targets)
+    bundle = train(config, tmp_path / "mapped", tmp_path / "runs", "cpu")
+    kinds = [layer.classes for layer in bundle.layers]
+    assert kinds[0] == 0 and kinds[1] == 2 and kinds[-1] == 2 and 0 in kinds[2:]
+    assert bundle.profile.agreement["segmentation"][-1] > 0.85
+    image = cv2.resize(FrameSet.open(folder / "frames").load(0).rgb, (96, 64))
+    encoder, decoder = Encoder(bundle), Decoder(bundle)
+    encoded = encoder.encode(image)
+    latent = encoder.latents(image[None])[0]
+    assert np.array_equal(decoder.read([encoded.segment()]), latent)
+    said = latent[-16 * 24 :].reshape(16, 24)
+    assert (said == (np.arange(24) >= 12)).mean() > 0.85
+
+
 def test_a_light_encoder_learns_from_the_strong_one_s_example(folder, frames, places, tmp_path):
     long, none = {"steps": 60, "batch": 6, "rate": 0.003}, {"steps": 0}
     config = codec_of(folder, "pupil", strong=STAGE, imitation=long, light=none)
@@ -474,7 +495,7 @@ def test_a_light_encoder_learns_from_the_strong_one_s_example(folder, frames, pl
     teacher.load_state_dict({k.removeprefix("module."): w for k, w in weights.items() if k.startswith("module.")})
     with torch.no_grad(), mixed_precision(image.device):
         wanted = teacher.eval().encoder(eyes.look(image).features)
-        before, after = (difference(codec.encoder(image), wanted) for codec in (untrained, trained))
+        before, after = (difference(codec.encoder(image)[0], wanted) for codec in (untrained, trained))
     assert after < 0.5 * before
 
 

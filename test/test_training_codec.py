@@ -14,6 +14,8 @@ torch = pytest.importorskip("torch", reason="training needs torch; install the t
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from nepi_ros.bench.complexity import complexity  # noqa: E402
+from nepi_ros.codec.classmap import NOTHING  # noqa: E402
+from nepi_ros.training.answers import pasted  # noqa: E402
 from nepi_ros.training.codec import (  # noqa: E402
     Codec,
     Prior,
@@ -21,6 +23,7 @@ from nepi_ros.training.codec import (  # noqa: E402
     faded,
     importance,
     light_codec,
+    one_hot,
     random_prefixes,
     rounded,
 )  # fmt: skip
@@ -65,13 +68,13 @@ def session(data: bytes) -> onnxruntime.InferenceSession:
 
 @torch.no_grad()
 def test_the_encoder_gives_the_maps_of_the_layout(codec, image):
-    maps = codec.encoder(networks_input(image))
+    maps, _ = codec.encoder(networks_input(image))
     assert [tuple(m.shape) for m in maps] == [(2, LAYOUT.channels(cell), *grid(cell, SIZE)) for cell in CELLS]
 
 
 @torch.no_grad()
 def test_a_prefix_ignores_later_layers_and_each_further_layer_counts(codec, image):
-    maps = codec.encoder(networks_input(image))
+    maps, _ = codec.encoder(networks_input(image))
     images = [codec.decode(maps, torch.tensor([k, k])) for k in range(len(LAYOUT.layers) + 1)]
     for before, after in zip(images[:-1], images[1:], strict=True):
         assert after.shape == (2, 3, SIZE[1], SIZE[0]) and after.isfinite().all()
@@ -84,7 +87,7 @@ def test_a_prefix_ignores_later_layers_and_each_further_layer_counts(codec, imag
 
 @torch.no_grad()
 def test_frames_of_a_batch_are_decoded_from_prefixes_of_their_own(codec, image):
-    maps = codec.encoder(networks_input(image))
+    maps, _ = codec.encoder(networks_input(image))
     both = codec.decode(maps, torch.tensor([1, 5]))
     for k, prefix in enumerate((1, 5)):
         alone = codec.decode([m[k : k + 1] for m in maps], torch.tensor([prefix]))
@@ -152,7 +155,7 @@ def test_exported_networks_do_what_the_trained_ones_do(codec, image):
     before = copy.deepcopy(codec.state_dict())
     files = export_codec(codec, SIZE)
     latent = session(files["encoder.onnx"]).run(None, {"image": image.numpy()})[0]
-    maps = codec.encoder(networks_input(image))
+    maps, _ = codec.encoder(networks_input(image))
     wanted = LAYOUT.flat([rounded(m) for m in maps]).numpy()
     assert latent.dtype == np.int8 and latent.shape == wanted.shape
     off = np.abs(latent - wanted)  # weights are kept in 16 bits: a value at the edge may round the other way
@@ -182,6 +185,48 @@ def test_grids_may_be_left_out(layers, image):
         assert len(session(files["decoder.onnx"]).run(None, {"latent": latent})[0]) == len(frames)
 
 
+MAPPED = LatentLayout.of("4/whole, classes/16, 2 x 1/32, classes/8, classes/4")
+CLASSES = 5
+
+
+@torch.no_grad()
+def test_exported_networks_say_and_read_a_map_of_classes(image):
+    codec = light_codec(MAPPED, CLASSES).eval()
+    files, values = export_codec(codec, SIZE), sum(shape.size for shape in MAPPED.shapes(SIZE))
+    latent = session(files["encoder.onnx"]).run(None, {"image": image.numpy()})[0]
+    maps, logits = codec.encoder(networks_input(image))
+    said = latent[:, values:].reshape(2, SIZE[1] // 4, SIZE[0] // 4)
+    assert (said == logits.argmax(1).numpy()).mean() > 0.98
+    decode = session(files["decoder.onnx"])
+    everything = codec.decode(maps, torch.tensor([6, 6]), logits).numpy()
+    assert np.abs(decode.run(None, {"latent": latent})[0] - everything).mean() < 0.02 * np.ptp(everything)
+    latent[:, values:] = NOTHING
+    without = codec.decoder([rounded(m) for m in maps], torch.zeros_like(logits)).numpy()
+    assert np.abs(decode.run(None, {"latent": latent})[0] - without).mean() < 0.02 * np.ptp(without)
+
+
+def test_a_prefix_knows_as_much_of_the_map_as_its_layers_say():
+    assert MAPPED.finest(torch.arange(7)).tolist() == [0, 0, 16, 16, 16, 8, 4]
+    logits = torch.randn(4, CLASSES, 24, 32, generator=torch.Generator().manual_seed(0))
+    maps, likeliest = one_hot(logits, torch.tensor([0, 16, 8, 4])), logits.argmax(1)
+    assert not maps[0].any() and (maps[1:].sum(1) == 1).all()
+    assert torch.equal(maps[3].argmax(0), likeliest[3])
+    for index, step in ((1, 4), (2, 2)):
+        assert torch.equal(maps[index].argmax(0)[::step, ::step], likeliest[index, ::step, ::step])
+    assert torch.equal(maps[1].argmax(0)[1::4, 4], likeliest[1, 0::4, 4])
+
+
+@torch.no_grad()
+def test_a_pasted_part_brings_its_answers_along():
+    answers = torch.rand(8, 3, 20, 24)
+    image = answers.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    changed, moved = pasted(image, answers, 0.5)
+    assert torch.equal(changed, moved.repeat_interleave(4, 2).repeat_interleave(4, 3))
+    shares = (moved != answers).any(1).float().mean((1, 2))
+    assert 0 < (shares > 0).sum() < 8 and shares.max() < 0.6
+    assert torch.equal(pasted(image, answers, 0.0)[0], image)
+
+
 def macs(data: bytes, file: Path) -> int:
     file.write_bytes(data)
     return complexity(file, SIZE).macs
@@ -205,6 +250,13 @@ def test_the_light_networks_are_light(tmp_path):
     assert encoder == work_of(light.encoder, torch.zeros(1, 3, 368, 480))
     assert slim == work_of(light.decoder, maps)
     assert 3 * slim <= work_of(wide, maps)
+
+
+def test_with_a_map_of_classes_the_encoder_is_as_light(tmp_path):
+    layout = LatentLayout.of("2 x 4/whole, 3 x 1/64, 3 x 1/32, 4 x 1/16, classes/32, classes/4")
+    files = export_codec(light_codec(layout, 11), (480, 368))
+    encoder, decoder = (macs(files[f"{side}coder.onnx"], tmp_path / f"{side}coder.onnx") for side in ("en", "de"))
+    assert encoder * 360 / 368 <= 250e6 and decoder <= 270e6
 
 
 @torch.no_grad()

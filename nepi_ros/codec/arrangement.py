@@ -25,6 +25,7 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
+from nepi_ros.codec.classlattice import class_lattice
 from nepi_ros.codec.lattice import Lattice, lattice
 from nepi_ros.errors import CodecError
 
@@ -37,7 +38,8 @@ NO_NEIGHBOURS, DIAGONAL, DIRECT = range(3)
 class LayerShape:
     """Channels of a layer, height and width of its grid, and which of how many parts of all this it is.
 
-    The parts of a group of channels are layers that follow one another, each some parts of a fine lattice.
+    The parts of a group of channels are layers that follow one another, each some parts of a fine lattice. With
+    `classes` it is no numbers but a part of a map of so many classes, one of those of its class lattice.
     """
 
     channels: int
@@ -45,9 +47,13 @@ class LayerShape:
     width: int
     part: int = 0
     parts: int = 1
+    classes: int = 0
 
     @property
     def places(self) -> int:
+        if self.classes:
+            begin, end = class_lattice(self.height, self.width).parts[self.part : self.part + 2]
+            return end - begin
         finest = lattice(self.height, self.width, fine=True).parts
         mine = (places for number, places in enumerate(finest) if number * self.parts // len(finest) == self.part)
         return sum(places.stop - places.start for places in mine)
@@ -66,14 +72,25 @@ def parted(groups: Sequence[LayerShape], parts: Sequence[int]) -> tuple[LayerSha
     """Groups of channels, each cut into so many layers, or into as many as its lattice has parts.
 
     >>> parted([LayerShape(2, 1, 1), LayerShape(1, 4, 4)], (8, 2))
-    (LayerShape(channels=2, height=1, width=1, part=0, parts=1), \
-LayerShape(channels=1, height=4, width=4, part=0, parts=2), LayerShape(channels=1, height=4, width=4, part=1, parts=2))
+    (LayerShape(channels=2, height=1, width=1, part=0, parts=1, classes=0), \
+LayerShape(channels=1, height=4, width=4, part=0, parts=2, classes=0), \
+LayerShape(channels=1, height=4, width=4, part=1, parts=2, classes=0))
     """
     found: list[LayerShape] = []
     for group, wanted in zip(groups, parts, strict=True):
         count = min(wanted, len(lattice(group.height, group.width, fine=True).parts))
         found += [replace(group, part=part, parts=count) for part in range(count)]
     return tuple(found)
+
+
+def class_layers(height: int, width: int, classes: int) -> tuple[LayerShape, ...]:
+    """All layers of a map of classes.
+
+    >>> class_layers(2, 2, 5)
+    (LayerShape(channels=1, height=2, width=2, part=0, parts=1, classes=5),)
+    """
+    parts = len(class_lattice(height, width).parts) - 1
+    return tuple(LayerShape(1, height, width, part, parts, classes) for part in range(parts))
 
 
 @dataclass

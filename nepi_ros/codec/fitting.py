@@ -81,7 +81,7 @@ def _escapes(
         seen = np.bincount(known[:, where].ravel() + 128, minlength=VALUES)
         seen[symbols[c, : sizes[c]] + 128] = 0
         counts[c] += seen
-    return _quantise(counts)
+    return quantised(counts)
 
 
 def _quantiles(values: np.ndarray, levels: int) -> np.ndarray:
@@ -142,7 +142,7 @@ def _neighbour_thresholds(known: np.ndarray, arrangement: Arrangement, levels: i
 
 def _uniform(sizes: np.ndarray, contexts: int, width: int) -> np.ndarray:
     """Frequencies that favour no symbol, for tables that only choose contexts."""
-    return _quantise(np.repeat((np.arange(width) <= sizes[:, None])[:, None], contexts, axis=1).astype(np.float64))
+    return quantised(np.repeat((np.arange(width) <= sizes[:, None])[:, None], contexts, axis=1).astype(np.float64))
 
 
 def _count(known: np.ndarray, tables: EntropyTables, arrangement: Arrangement) -> np.ndarray:
@@ -163,14 +163,14 @@ def _frequencies(counts: np.ndarray, sizes: np.ndarray, reference_levels: int) -
     marginal = _normalised(counts.sum(axis=1) + _SMOOTHING * used)[:, None]
     levels = counts.reshape(channels, reference_levels, -1, width)
     by_neighbours = _normalised(levels.sum(axis=1) + _BACKOFF * marginal)[:, None]
-    return _quantise((levels + _BACKOFF * by_neighbours).reshape(counts.shape))
+    return quantised((levels + _BACKOFF * by_neighbours).reshape(counts.shape))
 
 
 def _normalised(weights: np.ndarray) -> np.ndarray:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def _quantise(weights: np.ndarray) -> np.ndarray:
+def quantised(weights: np.ndarray) -> np.ndarray:
     """Integers uint16 [..., S] near `weights` that sum to TOTAL, at least 1 where the weight is positive."""
     used = weights > 0
     spare = TOTAL - used.sum(axis=-1, keepdims=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nepi_ros.codec.entropy import CodedLatent, Segment
+from nepi_ros.codec.layered import CodedLatent, Segment
 from nepi_ros.codec.picture import Album
 from nepi_ros.codec.sessions import Network
 from nepi_ros.errors import CodecError, ConfigError

@@ -5,15 +5,13 @@ Everything the entropy coder multiplies, compares or looks up is in here as inte
 whatever their processors, compute the same model (Balle et al., Integer Networks, ICLR 2019).
 """
 
-import io
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from nepi_ros.codec.npz import read_npz, write_npz
 from nepi_ros.errors import CodecError
 
 FORMAT = 2
@@ -23,10 +21,7 @@ VALUES = 256
 """Values that an int8 may have, -128 to 127."""
 MAX_CHANNELS = 1024
 MAX_LAYERS = 255
-_MAX_FILE = 16 << 20
 _MAX_ENTRIES = 1 << 22  # frequencies in all; 8 MiB as uint16
-# what zipfile, zlib and numpy raise for damaged files
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,47 +79,18 @@ class EntropyTables:
 
     def to_npz(self) -> bytes:
         """The tables as the bytes of an .npz file; equal tables give equal bytes."""
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, array in {"format": np.int32(FORMAT), **_arrays(self)}.items():
-                data = io.BytesIO()
-                np.lib.format.write_array(data, np.asarray(array), allow_pickle=False)
-                # a ZipInfo made by hand has a fixed date: no clock in the bundle's hash
-                archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data.getvalue(), zipfile.ZIP_DEFLATED)
-        return buffer.getvalue()
+        return write_npz({field.name: getattr(self, field.name) for field in fields(self)}, FORMAT)
 
     @classmethod
     def from_npz(cls, source: bytes | str | Path) -> "EntropyTables":
         """Read and check tables from a file or its bytes. Raises CodecError saying what is wrong."""
-        where = "entropy tables" if isinstance(source, bytes) else str(source)
-        try:
-            data = source if isinstance(source, bytes) else Path(source).read_bytes()
-            arrays = _read(data)
-        except _UNREADABLE as error:
-            raise CodecError(f"{where}: cannot be read as .npz ({error}); restore or re-export the bundle") from error
-        return cls(**arrays)
-
-
-def _read(data: bytes) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-        if size > 2 * _MAX_FILE + _MAX_ENTRIES:
-            raise ValueError(f"unpacks to {size} bytes")
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        found = int(archive["format"])
-        if found not in (FORMAT, _WITHOUT_ESCAPES):
-            raise ValueError(f"format {found}, not {FORMAT}")
-        arrays = {field.name: archive[field.name] for field in fields(EntropyTables) if field.name in archive}
-    if found == _WITHOUT_ESCAPES:
-        arrays["escapes"] = np.full((arrays["sizes"].size, VALUES), TOTAL // VALUES, np.uint16)
-    missing = [field.name for field in fields(EntropyTables) if field.name not in arrays]
-    if missing:
-        raise ValueError(f"has no {', '.join(missing)}")
-    return arrays
-
-
-def _arrays(tables: EntropyTables) -> dict[str, np.ndarray]:
-    return {field.name: getattr(tables, field.name) for field in fields(tables)}
+        arrays = read_npz(source, (_WITHOUT_ESCAPES, FORMAT))
+        if arrays["format"] == _WITHOUT_ESCAPES and "sizes" in arrays:
+            arrays["escapes"] = np.full((arrays["sizes"].size, VALUES), TOTAL // VALUES, np.uint16)
+        wanted = [field.name for field in fields(cls)]
+        missing = ", ".join(name for name in wanted if name not in arrays)
+        _demand(not missing, f"the file has no {missing}")
+        return cls(**{name: arrays[name] for name in wanted})
 
 
 _TYPES = {

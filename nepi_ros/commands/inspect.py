@@ -59,7 +59,8 @@ def _groups(layers: Sequence[LayerShape]) -> Iterator[str]:
     for first, alike in groupby(layer for layer in layers if not layer.part):
         count = len(list(alike))
         times, parts = "" if count == 1 else f"{count} times ", "" if first.parts == 1 else f" in {first.parts} parts"
-        yield f"{times}{first.channels} on {first.width} x {first.height}{parts}"
+        what = f"a map of {first.classes} classes" if first.classes else f"{times}{first.channels}"
+        yield f"{what} on {first.width} x {first.height}{parts}"
 
 
 def _picture(picture: PictureFormat) -> str:

@@ -15,7 +15,20 @@ from torch import nn
 from tqdm import tqdm
 
 from nepi_ros.bundle import Bundle, write_bundle
-from nepi_ros.codec import Decoder, Encoder, LayeredCoder, LayerShape, TargetNetworks, fit_tables, parted, untouched
+from nepi_ros.bundle_files import CLASS_TABLES
+from nepi_ros.codec import (
+    Decoder,
+    Encoder,
+    LayeredCoder,
+    LayerShape,
+    TargetNetworks,
+    class_layers,
+    fit_class_tables,
+    fit_tables,
+    parted,
+    untouched,
+)
+from nepi_ros.codec.classlattice import class_lattice
 from nepi_ros.codec.tables import MAX_LAYERS
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import result_over_source, result_size, truth_of
@@ -26,6 +39,7 @@ from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames, FrameSets
 from nepi_ros.training.export import export_codec
 from nepi_ros.training.gauge import Gauge
+from nepi_ros.training.latent import MAP_CELL, LatentLayout
 from nepi_ros.training.pictures import choose_pictures
 from nepi_ros.training.quantise import quantised
 
@@ -48,9 +62,16 @@ def make_bundle(
     files["encoder.onnx"] = quantised(files["encoder.onnx"], images)
     latents = encode_all(files["encoder.onnx"], images)
     groups = codec.layout.shapes(size)[: config.codec.kept]
-    tables = fit_tables(latents, groups)
-    layers = finely_parted(LayeredCoder(tables, groups), groups, latents)
+    numbers, places = np.split(latents, [sum(group.size for group in groups)], axis=1)
+    tables = fit_tables(numbers, groups)
     files["entropy.npz"] = tables.to_npz()
+    of_map: tuple[LayerShape, ...] = ()
+    if codec.classes:
+        maps = places.reshape(-1, size[1] // MAP_CELL, size[0] // MAP_CELL)
+        of_map = class_layers(*maps.shape[1:], codec.classes)
+        files[CLASS_TABLES] = fit_class_tables(maps, codec.classes).to_npz()
+    parts = fine_parts(LayeredCoder(tables, groups), groups, numbers, MAX_LAYERS - len(of_map))
+    layers = _in_order(codec.layout, groups, parts, of_map)
     if config.notice:
         files["NOTICE"] = config.notice.strip().encode() + b"\n"
     metadata = _metadata(config, layers)
@@ -72,19 +93,35 @@ def encode_all(encoder: bytes, images: np.ndarray) -> np.ndarray:
     return np.concatenate([session.run(None, {"image": image[None]})[0] for image in bar])
 
 
-def finely_parted(coder: LayeredCoder, groups: Sequence[LayerShape], latents: np.ndarray) -> tuple[LayerShape, ...]:
-    """The trained layers, cut so that an epitome's sizes come in even steps, as few as that takes.
+def fine_parts(
+    coder: LayeredCoder, groups: Sequence[LayerShape], latents: np.ndarray, most: int = MAX_LAYERS
+) -> list[int]:
+    """In how many parts each trained layer is cut, so that an epitome's sizes come in even steps, as few as that takes.
 
-    A part is at most a share of the bytes up to its end: a fifteenth, or more where that makes too many layers.
+    A part is at most a share of the bytes up to its end: a fifteenth, or more where that makes over `most` layers.
     """
     some = latents[:: -(-len(latents) // _SIZED_FRAMES)]
     ends = np.mean([coder.code(latent).bits for latent in some], axis=0)
     for share in np.geomspace(1 / 15, 1.0, 40):
-        parts = np.ceil(np.diff(ends) / (share * ends[1:] + 1e-9)).clip(1, 8)
-        layers = parted(groups, [int(count) for count in parts])
-        if len(layers) <= MAX_LAYERS:
-            return layers
-    return tuple(groups)
+        parts = np.ceil(np.diff(ends) / (share * ends[1:] + 1e-9)).clip(1, 8).astype(int).tolist()
+        if len(parted(groups, parts)) <= most:
+            return parts
+    return [1] * len(groups)
+
+
+def _in_order(
+    layout: LatentLayout, groups: Sequence[LayerShape], parts: Sequence[int], of_map: Sequence[LayerShape]
+) -> tuple[LayerShape, ...]:
+    """The bundle's layers: those of the layout, cut in parts, and those of the map of classes where they belong."""
+    cut = iter([parted([group], [count]) for group, count in zip(groups, parts, strict=True)])
+    grids = class_lattice(of_map[0].height, of_map[0].width).grids if of_map else {}
+    layers: list[LayerShape] = []
+    done = 0
+    for channels, cell in layout.layers[: len(groups) if not of_map else None]:
+        until = done if channels else grids.get(cell // MAP_CELL, 0)
+        layers += next(cut) if channels else of_map[done:until]
+        done = until
+    return tuple(layers)
 
 
 def measure_profile(bundle: Bundle, frames: FrameSets) -> Profile:

@@ -22,13 +22,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nepi_ros.training.answers import averaged_answers, learn_map
 from nepi_ros.training.basis import basis_of
 from nepi_ros.training.config import AugmentConfig, CodecConfig, StageConfig, TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes, StrongEncoder
 from nepi_ros.training.imitation import Lesson, Lessons, Pupil, difference, lesson_loss, mixed
-from nepi_ros.training.latent import CELLS, LatentLayout
+from nepi_ros.training.latent import CELLS, MAP_CELL, LatentLayout
 from nepi_ros.training.loop import Stage, mixed_precision
+from nepi_ros.training.losses import FROM_TARGETS
 from nepi_ros.training.networks import Decoder, Encoder
 
 _LOG = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class Codec(nn.Module):
     def __init__(self, layout: LatentLayout, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.layout, self.encoder, self.decoder = layout, encoder, decoder
+        self.classes = decoder.map_classes
         self.priors = nn.ModuleList(Prior(layout.channels(cell)) for cell in CELLS)
 
     def sizes(self, maps: Sequence[Tensor], prefixes: Tensor) -> Sizes:
@@ -92,15 +95,35 @@ class Codec(nn.Module):
         bits_sent = [channels * mask for channels, mask in zip(bits, self.layout.kept(prefixes), strict=True)]
         return Sizes(full=torch.cat(bits, 1).sum((1, 2, 3)) / 8, sent=torch.cat(bits_sent, 1).sum((1, 2, 3)) / 8)
 
-    def decode(self, maps: Sequence[Tensor], prefixes: Tensor) -> Tensor:
-        """The image [N,3,H,W] decoded from the first prefixes [N] layers, whose gradient passes the rounding."""
+    def decode(self, maps: Sequence[Tensor], prefixes: Tensor, logits: Tensor | None = None) -> Tensor:
+        """The image [N,3,H,W] decoded from the first prefixes [N] layers, whose gradient passes the rounding. `logits`:
+        of the map of classes, where there is one; no gradient passes it."""
         kept = self.layout.kept(prefixes)
-        return self.decoder([rounded(map_) * mask for map_, mask in zip(maps, kept, strict=True)])
+        known = [rounded(map_) * mask for map_, mask in zip(maps, kept, strict=True)]
+        return self.decoder(known, None if logits is None else one_hot(logits, self.layout.finest(prefixes)))
 
 
 def rounded(values: Tensor) -> Tensor:
     """The integers that are sent, with the gradient of the values themselves."""
     return values + (values.round().clamp(-LATENT_LIMIT, LATENT_LIMIT) - values).detach()
+
+
+@torch.no_grad()
+def one_hot(logits: Tensor, cells: Tensor) -> Tensor:
+    """Maps [N,K,h,w] that are 1 for the likeliest class and 0 for the others, of which those places are known that lie
+    on a grid of cells [N] pixels; the others are like the nearest of these. Where the cell is 0 nothing is known."""
+    maps = torch.zeros_like(logits).scatter_(1, logits.argmax(1, keepdim=True), 1.0)
+    for index, cell in enumerate(cells.tolist()):
+        step = cell // MAP_CELL
+        rows, columns = (_nearest(side, step, logits.device) for side in maps.shape[2:])
+        maps[index] = maps[index][:, rows[:, None], columns] if step else 0.0
+    return maps
+
+
+def _nearest(size: int, step: int, device: torch.device) -> Tensor:
+    """For each of `size` numbers the nearest multiple of `step` below `size`."""
+    step = max(step, 1)
+    return ((torch.arange(size, device=device) + step // 2) // step * step).clamp(max=(size - 1) // step * step)
 
 
 class RateControl:
@@ -140,9 +163,10 @@ def train_codec(config: TrainConfig, frames: Frames, targets: dict[str, nn.Modul
     return _train_light(config, frames, eyes, layout, teacher, folder, basis)
 
 
-def light_codec(layout: LatentLayout) -> Codec:
-    """What a bundle gets, untrained."""
-    return Codec(layout, Encoder(layout), Decoder(layout, SLIM))
+def light_codec(layout: LatentLayout, classes: int = 0) -> Codec:
+    """What a bundle gets, untrained; with a map of so many `classes`, where the layout has one."""
+    classes = classes if layout.has_map else 0
+    return Codec(layout, Encoder(layout, classes), Decoder(layout, SLIM, classes))
 
 
 def _train_strong(
@@ -182,20 +206,27 @@ def _train_light(
 ) -> Codec:
     """The light codec, imitating `teacher` where there is one."""
     torch.manual_seed(config.seed)
-    codec = _placed(light_codec(layout), frames)
+    codec, answers = _placed(light_codec(layout, _classes(config)), frames), None
     control, stage = RateControl(config.codec.target_bytes), config.codec.light
+    if layout.has_map:
+        answers = averaged_answers(eyes.targets["segmentation"], frames, config.codec.views)
+        learn_map(config, frames, answers, codec.encoder, folder, basis)
     if teacher is not None:
         _imitate(config, frames, eyes, layout, teacher, codec, folder, basis)
         codec.priors.load_state_dict(teacher.priors.state_dict())
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
         done = number / stage.steps
-        image, prefixes = _drawn(config, frames, layout, stage, 3, number)
+        image, prefixes, answer = _drawn_with(config, frames, layout, stage, 3, number, answers)
         model, terms = image, {}
         with mixed_precision(image.device):
             sight = eyes.look(image) if teacher else eyes.judge(image)
-            maps = _in_full(codec.encoder(image))
-            decoded = codec.decode(maps, prefixes)
+            maps, logits = codec.encoder(image)
+            maps = _in_full(maps)
+            decoded = codec.decode(maps, prefixes, logits)
+            if logits is not None:
+                sight = replace(sight, outputs=sight.outputs | {"segmentation": answer})
+                terms["classes"] = FROM_TARGETS["segmentation"](logits, answer).mean()
             if teacher is not None:
                 with torch.no_grad():
                     wanted = [map_.round() for map_ in _in_full(teacher.encoder(sight.features))]
@@ -250,7 +281,7 @@ def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
         image, prefixes = _drawn(config, frames, layout, stage, 3, number)
         with mixed_precision(image.device):
-            maps = _in_full(codec.encoder(image))
+            maps = _in_full(codec.encoder(image)[0])
             decoded = codec.decode(maps, prefixes)
         terms = {"image": _IMAGE_WEIGHT * F.mse_loss(decoded.float(), image)}
         return _with_rate(terms, codec, maps, prefixes, control, number / stage.steps)
@@ -268,11 +299,35 @@ def _placed(codec: Codec, frames: Frames) -> Codec:
     return codec.to(frames.image.device, memory_format=torch.channels_last)
 
 
+def _classes(config: TrainConfig) -> int:
+    """Of a map of classes."""
+    return len(config.spec("segmentation").classes) if "segmentation" in config.tasks else 0
+
+
+def _drawn_with(
+    config: TrainConfig,
+    frames: Frames,
+    layout: LatentLayout,
+    stage: StageConfig,
+    seed: int,
+    number: int,
+    answers: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """As `_drawn`, with what of the `answers` lies under the images."""
+    if answers is None:
+        return *_drawn(config, frames, layout, stage, seed, number), None
+    image, answer = frames.seen(stage, config.seed + seed, number, _augment(config), answers)
+    return *_ready(config, layout, image), answer
+
+
 def _drawn(
     config: TrainConfig, frames: Frames, layout: LatentLayout, stage: StageConfig, seed: int, number: int
 ) -> tuple[Tensor, Tensor]:
     """Images [N,3,H,W] of a step, and of how many layers each is decoded."""
-    image = frames.images(stage, config.seed + seed, number, _augment(config))
+    return _ready(config, layout, frames.images(stage, config.seed + seed, number, _augment(config)))
+
+
+def _ready(config: TrainConfig, layout: LatentLayout, image: Tensor) -> tuple[Tensor, Tensor]:
     prefixes = random_prefixes(layout, config.codec.full_share, len(image)).to(image.device)
     return image.contiguous(memory_format=torch.channels_last), prefixes
 

@@ -122,6 +122,21 @@ class TargetsConfig:
             raise ValueError(f"networks: {self.networks!r} does not give tasks an ONNX file each")
 
 
+@dataclass(frozen=True)
+class ViewsConfig:
+    """Which changed copies of a frame the segmentation network also sees, so that its answers' average is better than
+    its answer: at each zoom, and mirrored too where `mirror` says so. What it was not trained for makes them worse."""
+
+    zoom: tuple[float, ...] = (1.0,)
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.zoom or not all(is_number(value) and 0.25 <= value <= 4 for value in self.zoom):
+            raise ValueError(f"zoom: {list(self.zoom)!r} are not numbers from 0.25 to 4")
+        if not isinstance(self.mirror, bool):
+            raise ValueError(f"mirror: {self.mirror!r} is neither true nor false")
+
+
 OBJECTIVES = ("targets", "image")
 
 
@@ -136,7 +151,9 @@ class CodecConfig:
     networks' outputs (`targets`) or the `image` itself (mean squared error: a task-blind autoencoder, to compare
     with, which trains for the steps of both stages). strong: training of the strong encoder and the wide decoder,
     left out with 0 steps; imitation: of the light encoder by the strong one's example; light: of the light encoder
-    and the slim decoder together. kept: how many of the layers, from the first, the bundle gets; all without it.
+    and the slim decoder together; classes: before these, of what reads a map of classes, where `layers` has one, from
+    the segmentation network's answers to several `views` of a frame, with a rectangle of another frame in a share of
+    the frames (`pasted`). kept: how many of the layers, from the first, the bundle gets; all without it.
     Where later layers help training and hurt the answers, they are better left out. judged: the share of a batch's
     frames that a task's network judges, all without it: what is easily learnt needs few. augment: changes to the
     frames that the codec is trained on, where they are not those for the target networks: objects should be as large
@@ -156,6 +173,9 @@ class CodecConfig:
     strong: StageConfig = field(default_factory=StageConfig)
     imitation: StageConfig = field(default_factory=StageConfig)
     light: StageConfig = field(default_factory=StageConfig)
+    classes: StageConfig = field(default_factory=StageConfig)
+    views: ViewsConfig = field(default_factory=ViewsConfig)
+    pasted: float = 0.0
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -164,13 +184,18 @@ class CodecConfig:
             raise ConfigError(f"codec.pictures: {self.pictures!r} is neither true nor false")
         if not self.target_bytes > 0 or not 0 <= self.full_share <= 1:
             raise ConfigError("codec: target_bytes must be more than 0, and full_share from 0 to 1")
+        if not is_number(self.pasted) or not 0 <= self.pasted <= 1:
+            raise ConfigError(f"codec.pasted: {self.pasted!r} is not a number from 0 to 1")
         for entry, shares in (("later", self.later), ("judged", self.judged)):
             if not isinstance(shares, dict):
                 raise ConfigError(f"codec.{entry}: {shares!r} does not give tasks a number from 0 to 1 each")
             for task, share in shares.items():
                 if not isinstance(share, (int, float)) or not 0 <= share <= 1 or not (share or entry == "later"):
                     raise ConfigError(f"codec.{entry}.{task}: {share!r} is not a number from 0 to 1")
-        count = len(LatentLayout.of(self.layers).layers)
+        layout = LatentLayout.of(self.layers)
+        if layout.has_map and (self.kept or self.strong.steps or self.objective == "image"):
+            raise ConfigError("codec.layers: with a map of classes there is no kept, no strong and no objective image")
+        count = len(layout.layers)
         if self.kept is not None and not (isinstance(self.kept, int) and 1 <= self.kept <= count):
             raise ConfigError(f"codec.kept: {self.kept!r} is not a number of layers from 1 to {count}")
 
@@ -218,6 +243,8 @@ class TrainConfig:
             strange = set(named) - set(self.tasks)
             if strange:
                 raise ConfigError(f"{entry}: {', '.join(sorted(strange))}: not among the tasks")
+        if LatentLayout.of(self.codec.layers).has_map and "segmentation" not in self.tasks:
+            raise ConfigError("codec.layers: a map of classes needs the task segmentation")
         if bool(self.train and self.val) == bool(self.scenes):
             raise ConfigError("train, val: name a folder each, or give scenes instead of both")
 
@@ -241,8 +268,9 @@ class TrainConfig:
 
 
 _NESTED = {"input": InputConfig, "augment": AugmentConfig, "targets": TargetsConfig, "codec": CodecConfig,
-           "scenes": ScenesConfig,
-           **dict.fromkeys(("joint", "tune", "robust", "strong", "imitation", "light"), StageConfig)}  # fmt: skip
+           "scenes": ScenesConfig, "views": ViewsConfig,
+           **dict.fromkeys(("joint", "tune", "robust", "strong", "imitation", "light", "classes"), StageConfig),
+           }  # fmt: skip
 
 
 def _build(kind: type[T], content: Any, where: str) -> T:

@@ -148,6 +148,14 @@ class Frames:
         """The images of `batch` alone."""
         return self._images(self._draw(stage, seed, step, augment))
 
+    def seen(
+        self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig, maps: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The images of `batch`, and of `maps` [frames,K,h,w], one for each frame, what lies under them, as fine."""
+        draw = self._draw(stage, seed, step, augment)
+        window = (draw.window[0] * maps.shape[3] // self.size[0], draw.window[1] * maps.shape[2] // self.size[1])
+        return self._images(draw), _warp(maps[draw.index].float(), draw.affine, window, "bilinear", "reflection")
+
     def _draw(self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig) -> _Draw:
         # A generator on the CPU, so that a run gives the same batches on every device.
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from nepi_ros.errors import BundleError
 from nepi_ros.tasks import REGISTRY
 from nepi_ros.training.codec import LATENT_LIMIT, Codec
-from nepi_ros.training.latent import LatentLayout
+from nepi_ros.training.latent import MAP_CELL, LatentLayout
 from nepi_ros.training.networks import Encoder
 from nepi_ros.training.targets import fuse_batch_norm, weight_scale
 
@@ -28,18 +28,21 @@ _OPSET = 17
 
 
 class DeployedEncoder(nn.Module):
-    """image uint8 [N,H,W,3] -> flat latent int8 [N,T]. Takes `encoder` over, its batch norms fused."""
+    """image uint8 [N,H,W,3] -> flat latent int8 [N,T], at its end the map of classes where there is one.
+
+    Takes `encoder` over, its batch norms fused."""
 
     def __init__(self, encoder: Encoder, layout: LatentLayout, values: int) -> None:
         """`values`: how many values of the latent, from the first, are given out."""
         super().__init__()
         self.encoder, self.layout, self.values = encoder, layout, values
-        _fold(encoder.trunk.fine[0], encoder.trunk.SCALE / 255.0, encoder.trunk.SHIFT)
+        _fold(encoder.trunk.stages[0][0], encoder.trunk.SCALE / 255.0, encoder.trunk.SHIFT)
 
     def forward(self, image: Tensor) -> Tensor:
         features = self.encoder.trunk.features(image.permute(0, 3, 1, 2).float())
-        latent = self.layout.flat(self.encoder.heads(features))[:, : self.values]
-        return latent.round().clamp(-LATENT_LIMIT, LATENT_LIMIT).to(torch.int8)
+        maps, logits = self.encoder.read(features)
+        latent = self.layout.flat(maps)[:, : self.values].round().clamp(-LATENT_LIMIT, LATENT_LIMIT).to(torch.int8)
+        return latent if logits is None else torch.cat([latent, logits.argmax(1).flatten(1).to(torch.int8)], dim=1)
 
 
 @torch.no_grad()
@@ -50,16 +53,22 @@ def _fold(convolution: nn.Conv2d, scale: float, shift: float) -> None:
 
 
 class DeployedDecoder(nn.Module):
-    """flat latent int8 [N,T] -> image float32 [N,3,H,W] of size (width, height). Values that are not given are 0."""
+    """flat latent int8 [N,T] -> image float32 [N,3,H,W] of size (width, height). Values that are not given are 0; then
+    comes the map of `classes`, where there are any."""
 
-    def __init__(self, decoder: nn.Module, layout: LatentLayout, size: tuple[int, int]) -> None:
+    def __init__(self, decoder: nn.Module, layout: LatentLayout, size: tuple[int, int], classes: int = 0) -> None:
         super().__init__()
-        self.decoder, self.layout, self.size = decoder, layout, size
+        self.decoder, self.layout, self.size, self.classes = decoder, layout, size, classes
         self.values = sum(shape.size for shape in layout.shapes(size))
 
     def forward(self, latent: Tensor) -> Tensor:
-        whole = F.pad(latent.float(), (0, self.values - latent.shape[1]))
-        return self.decoder(self.layout.maps(whole, self.size))
+        if not self.classes:
+            whole = F.pad(latent.float(), (0, self.values - latent.shape[1]))
+            return self.decoder(self.layout.maps(whole, self.size))
+        grid = (self.size[1] // MAP_CELL, self.size[0] // MAP_CELL)
+        places = latent[:, self.values :].reshape(-1, 1, *grid).int()
+        classes = places == torch.arange(self.classes, dtype=torch.int32)[:, None, None]
+        return self.decoder(self.layout.maps(latent[:, : self.values].float(), self.size), classes.float())
 
 
 def export_codec(codec: Codec, size: tuple[int, int], kept: int | None = None) -> dict[str, bytes]:
@@ -71,10 +80,11 @@ def export_codec(codec: Codec, size: tuple[int, int], kept: int | None = None) -
     fuse_batch_norm(codec)
     values = sum(shape.size for shape in codec.layout.shapes(size)[:kept])
     encoder = DeployedEncoder(codec.encoder, codec.layout, values)
-    decoder = DeployedDecoder(codec.decoder, codec.layout, size)
+    decoder = DeployedDecoder(codec.decoder, codec.layout, size, codec.classes)
     halve_weights(codec)
     image = torch.randint(0, 256, (2, size[1], size[0], 3), dtype=torch.uint8)
-    latent = torch.randint(-3, 4, (2, values), dtype=torch.int8)
+    places = size[0] * size[1] // MAP_CELL**2 if codec.classes else 0
+    latent = torch.randint(-1, 4, (2, values + places), dtype=torch.int8)
     return {
         "encoder.onnx": _export(encoder, image, "image", "latent", tolerance=1.0),
         "decoder.onnx": _export(decoder, latent, "latent", "image"),

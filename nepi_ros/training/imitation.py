@@ -73,10 +73,11 @@ class Pupil(nn.Module):
     def __init__(self, encoder: Encoder, hints: Sequence[int]) -> None:
         super().__init__()
         self.encoder = encoder
-        self.compare = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(encoder.trunk.channels, hints, strict=True))
+        channels = encoder.trunk.channels[-2:]
+        self.compare = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(channels, hints, strict=True))
 
     def forward(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        features = self.encoder.trunk(image)
+        features = self.encoder.trunk(image)[-2:]
         return [compare(x) for compare, x in zip(self.compare, features, strict=True)], self.encoder.heads(features)
 
 

@@ -8,6 +8,7 @@ Only convolutions, ReLU, bilinear resizing and pooling, so that every runtime ca
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -111,29 +112,54 @@ class ClassificationNetwork(nn.Module):
 
 
 class LightTrunk(nn.Module):
-    """image [N,3,H,W] in 0..1 -> features at 1/16 and 1/32 of its size, for a robot's processor: 1.3 thousand
+    """image [N,3,H,W] in 0..1 -> features at 1/4, 1/8, 1/16 and 1/32 of its size, for a robot's processor: 1.3 thousand
     multiply-accumulates a pixel. It begins with patches in place of convolutions at high resolution, which are few
     multiply-accumulates but much memory traffic."""
 
     SCALE, SHIFT = 4.0, -2.0
+    WIDTHS = (24, 32, 80, 112)
+    BESIDE_MAP = (24, 32, 72, 96)
+    """Where a map of classes is read too: as much work as WIDTHS, the map's included."""
 
-    def __init__(self, widths: tuple[int, int, int, int] = (24, 32, 80, 112)) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = WIDTHS) -> None:
         super().__init__()
-        stem, a, b, c = widths
-        self.channels = [b, c]
-        self.fine = nn.Sequential(
-            nn.Conv2d(3, stem, 4, 4, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True),
-            conv_bn(stem, a, stride=2), NormedBlock(a), conv_bn(a, b, stride=2), NormedBlock(b),
-        )  # fmt: skip
-        self.coarse = nn.Sequential(conv_bn(b, c, stride=2), NormedBlock(c))
+        self.channels = list(widths)
+        stem = nn.Sequential(
+            nn.Conv2d(3, widths[0], 4, 4, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
+        )
+        finer = (nn.Sequential(conv_bn(a, b, stride=2), NormedBlock(b)) for a, b in pairwise(widths))
+        self.stages = nn.ModuleList([stem, *finer])
 
     def forward(self, image: Tensor) -> list[Tensor]:
         return self.features(image * self.SCALE + self.SHIFT)
 
     def features(self, scaled: Tensor) -> list[Tensor]:
         """The features of an image that is scaled already."""
-        fine = self.fine(scaled)
-        return [fine, self.coarse(fine)]
+        found = [self.stages[0](scaled)]
+        for stage in self.stages[1:]:
+            found.append(stage(found[-1]))
+        return found
+
+
+class ClassMap(nn.Module):
+    """A light trunk's features -> logits [N,classes,H/4,W/4] of what each place is.
+
+    The coarser features come together at 1/8 of the image, as in Pyramid, and unfold into what the patches show."""
+
+    WIDTH, FINE = 32, 16
+
+    def __init__(self, channels: Sequence[int], classes: int) -> None:
+        super().__init__()
+        patches, *coarser = channels
+        self.pyramid = Pyramid(coarser, self.WIDTH)
+        self.unfold = nn.Conv2d(self.WIDTH, 4 * self.FINE, 1)
+        self.patches = nn.Conv2d(patches, self.FINE, 1)
+        self.head = nn.Conv2d(self.FINE, classes, 1)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        patches, *coarser = features
+        unfolded = F.pixel_shuffle(self.unfold(self.pyramid(coarser)), 2)
+        return self.head(F.relu(unfolded + self.patches(patches)))
 
 
 class Heads(nn.Module):
@@ -142,7 +168,10 @@ class Heads(nn.Module):
     Each grid's map is read from its own features and from what the coarser ones know of the surroundings.
     """
 
-    def __init__(self, layout: LatentLayout, channels: Sequence[int], widths: tuple[int, int] = (80, 112)) -> None:
+    WIDTHS = (80, 112)
+    BESIDE_MAP = (48, 64)
+
+    def __init__(self, layout: LatentLayout, channels: Sequence[int], widths: tuple[int, int] = WIDTHS) -> None:
         super().__init__()
         fine, coarse = widths
         self.fine, self.coarse = nn.Conv2d(channels[0], fine, 1), nn.Conv2d(channels[1], coarse, 1)
@@ -172,30 +201,37 @@ class Heads(nn.Module):
 
 
 class Encoder(nn.Module):
-    """image [N,3,H,W] in 0..1 -> maps as of Heads."""
+    """image [N,3,H,W] in 0..1 -> maps as of Heads, and where there are `classes`, logits as of ClassMap."""
 
-    def __init__(self, layout: LatentLayout) -> None:
+    def __init__(self, layout: LatentLayout, classes: int = 0) -> None:
         super().__init__()
-        self.trunk = LightTrunk()
-        self.heads = Heads(layout, self.trunk.channels)
+        self.trunk = LightTrunk(LightTrunk.BESIDE_MAP if classes else LightTrunk.WIDTHS)
+        self.heads = Heads(layout, self.trunk.channels[-2:], Heads.BESIDE_MAP if classes else Heads.WIDTHS)
+        self.classes = ClassMap(self.trunk.channels, classes) if classes else None
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        return self.heads(self.trunk(image))
+    def forward(self, image: Tensor) -> tuple[list[Tensor], Tensor | None]:
+        return self.read(self.trunk(image))
+
+    def read(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor | None]:
+        """What it makes of its trunk's features."""
+        return self.heads(features[-2:]), self.classes(features) if self.classes is not None else None
 
 
 class Decoder(nn.Module):
-    """maps as of Heads (missing layers 0) -> image [N,3,H,W] in about 0..1, for the target networks' eyes.
+    """maps as of Heads (missing layers 0), and a map of `classes`, where there are any -> image [N,3,H,W] in about
+    0..1, for the target networks' eyes.
 
     From the coarsest grid to the finest: each takes over what the coarser ones say and adds what its own map says. A
     coarse square's features unfold into those of the four within it, so coarse layers can tell of fine detail too.
     """
 
     START = (4, 5)  # grid, then stretched to the coarsest map's, on which the whole frame's values are laid out
+    FOLDS = (4, 2, 1)  # of the map of classes, to 1/16, 1/8 and 1/4 of the image
 
-    def __init__(self, layout: LatentLayout, width: float = 1.0) -> None:
+    def __init__(self, layout: LatentLayout, width: float = 1.0, classes: int = 0) -> None:
         super().__init__()
         c, b, *steps = (int(w * width) // 8 * 8 for w in (40, 64, 112, 128, 128))
-        self._counts = [layout.channels(cell) for cell in CELLS]
+        self.map_classes = classes
         self.whole = nn.Linear(max(1, layout.channels(WHOLE)), steps[-1] * self.START[0] * self.START[1])
         self.inputs = nn.ModuleList(
             nn.Conv2d(max(1, layout.channels(cell)), out, 3, 1, 1) for cell, out in zip(CELLS, steps, strict=False)
@@ -205,19 +241,35 @@ class Decoder(nn.Module):
             nn.Sequential(nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2))
             for fine, coarse in zip(steps, steps[1:], strict=False)
         )
-        self.image = nn.Sequential(
-            nn.Conv2d(steps[0], 4 * b, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True), Block(b),
-            nn.Conv2d(b, 4 * c, 1), nn.PixelShuffle(2), nn.ReLU(inplace=True),
-            nn.Conv2d(c, 48, 3, 1, 1), nn.PixelShuffle(4),
-        )  # fmt: skip
+        self.eighth = nn.Sequential(nn.Conv2d(steps[0], 4 * b, 1), nn.PixelShuffle(2))
+        self.eighth_block = Block(b)
+        self.quarter = nn.Sequential(nn.Conv2d(b, 4 * c, 1), nn.PixelShuffle(2))
+        self.image = nn.Sequential(nn.Conv2d(c, 48, 3, 1, 1), nn.PixelShuffle(4))
+        self.classes = nn.ModuleList(
+            nn.Conv2d(classes * fold * fold, out, 3 if fold == 1 else 1, padding="same")
+            for fold, out in zip(self.FOLDS, (steps[0], b, c), strict=True)
+            if classes
+        )
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+    _FOLDS = (4, 2, 1)  # of the map of classes, to 1/16, 1/8 and 1/4 of the image
+
+    def forward(self, maps: Sequence[Tensor], classes: Tensor | None = None) -> Tensor:
+        """`classes` [N,classes,H/4,W/4]: 1 for the class of a place, else 0; all 0 where nothing is known."""
         *grids, whole = (m if m.shape[1] else m.new_zeros(m.shape[0], 1, *m.shape[2:]) for m in maps)
+        sixteenth, eighth, quarter = self._of_classes(classes)
         x = self.whole(whole[:, :, 0, 0]).reshape(-1, self.inputs[-1].out_channels, *self.START)
         x = F.interpolate(x, size=grids[-1].shape[2:], mode="bilinear", align_corners=False)
         for level in reversed(range(len(grids))):
             if level < len(self.passes):
                 height, width = grids[level].shape[2:]
                 x = self.passes[level](x)[:, :, :height, :width]  # a coarse map may reach beyond the frame
-            x = self.blocks[level](F.relu(x + self.inputs[level](grids[level])))
-        return self.image(x) + 0.5
+            told = self.inputs[level](grids[level]) + (sixteenth if level == 0 else 0.0)
+            x = self.blocks[level](F.relu(x + told))
+        x = self.eighth_block(F.relu(self.eighth(x) + eighth))
+        return self.image(F.relu(self.quarter(x) + quarter)) + 0.5
+
+    def _of_classes(self, classes: Tensor | None) -> list[Tensor | float]:
+        """What a map of classes adds at 1/16, 1/8 and 1/4 of the image."""
+        if classes is None:
+            return [0.0] * len(self.FOLDS)
+        return [layer(F.pixel_unshuffle(classes, fold)) for layer, fold in zip(self.classes, self.FOLDS, strict=True)]

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entropy tables of maps of classes: integers alone, as in tables.py, and the file they live in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nepi_ros.codec.npz import read_npz, write_npz
+from nepi_ros.codec.tables import TOTAL
+from nepi_ros.errors import CodecError
+
+FORMAT = 1
+MAX_CLASSES = 32
+"""The number of contexts grows with the fourth power of theirs."""
+_MAX_STAGES = 26  # of a map of 4096 x 4096 places
+_MAX_ENTRIES = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTables:
+    """The model of maps of K classes, in S stages (see classlattice.py).
+
+    A place's context is its neighbours' classes a, b, c, d, in the lattice's order, in its stage s. Its row of
+    frequencies is that of `contexts` number (((s K + a) K + b) K + c) K + d where it is among these, and otherwise row
+    R + (s K + p) K + q, where p and q are the second and the third of the four in ascending order.
+    """
+
+    contexts: np.ndarray  # int64 [R], ascending
+    frequencies: np.ndarray  # uint16 [R + S K K, K], rows that sum to 2^16, without zeros
+
+    def __post_init__(self) -> None:
+        for array, dtype, rank in ((self.contexts, np.int64, 1), (self.frequencies, np.uint16, 2)):
+            _demand(array.dtype == dtype and array.ndim == rank, f"{array.dtype} of rank {array.ndim}")
+            array.flags.writeable = False
+        rows, classes = self.frequencies.shape
+        _demand(2 <= classes <= MAX_CLASSES, f"{classes} classes, 2 to {MAX_CLASSES} are possible")
+        _demand(rows * classes <= _MAX_ENTRIES, "too many frequencies")
+        usual = rows - len(self.contexts)
+        _demand(usual > 0 and usual % classes**2 == 0 and self.stages <= _MAX_STAGES, f"{usual} rows for all stages")
+        _demand(bool((np.diff(self.contexts) > 0).all()), "contexts do not ascend")
+        _demand(bool((self.frequencies > 0).all()), "a class is impossible")
+        _demand(bool((self.frequencies.sum(axis=1, dtype=np.int64) == TOTAL).all()), f"a row does not sum to {TOTAL}")
+
+    @property
+    def classes(self) -> int:
+        return self.frequencies.shape[1]
+
+    @property
+    def stages(self) -> int:
+        return (len(self.frequencies) - len(self.contexts)) // self.classes**2
+
+    def rows(self, around: np.ndarray, stage: np.ndarray) -> np.ndarray:
+        """The row of each place, intp [n], by its neighbours' classes [4, n] and its stage [n]."""
+        number = context_number(around, stage, self.classes)
+        place = np.searchsorted(self.contexts, number)
+        known = place < len(self.contexts)
+        known[known] = self.contexts[place[known]] == number[known]
+        rare = np.flatnonzero(~known)
+        place[rare] = len(self.contexts) + pair_number(around[:, rare], stage[rare], self.classes)
+        return place
+
+    def to_npz(self) -> bytes:
+        """The tables as the bytes of an .npz file; equal tables give equal bytes."""
+        return write_npz({"contexts": self.contexts, "frequencies": self.frequencies}, FORMAT)
+
+    @classmethod
+    def from_npz(cls, source: bytes | str | Path) -> ClassTables:
+        """Read and check tables from a file or its bytes. Raises CodecError saying what is wrong."""
+        arrays = read_npz(source, (FORMAT,))
+        _demand({"contexts", "frequencies"} <= set(arrays), "an array is missing")
+        return cls(arrays["contexts"], arrays["frequencies"])
+
+
+def context_number(around: np.ndarray, stage: np.ndarray, classes: int) -> np.ndarray:
+    """The number of contexts, int64 [n], as ClassTables counts them: neighbours [4, n], stages [n]."""
+    number = stage.astype(np.int64)
+    for neighbour in around:
+        number = number * classes + neighbour
+    return number
+
+
+def pair_number(around: np.ndarray, stage: np.ndarray, classes: int) -> np.ndarray:
+    """The number of contexts by the second and third neighbour alone, intp [n], as ClassTables counts them."""
+    ascending = np.sort(around, axis=0)
+    return (stage * classes + ascending[1]) * classes + ascending[2]
+
+
+def _demand(good: bool | np.bool_, what: str) -> None:
+    if not good:
+        raise CodecError(f"tables of classes: {what}; restore or re-export the bundle")

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layered entropy coder: a latent to segments of consecutive layers, and back from those that begin it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+
+from nepi_ros.codec.arrangement import LayerShape, class_layers
+from nepi_ros.codec.classmap import ClassMapCoder, CodedMap
+from nepi_ros.codec.classtables import ClassTables
+from nepi_ros.codec.numbers import CodedNumbers, NumberCoder
+from nepi_ros.codec.rangecoder import SymbolDecoder, SymbolEncoder
+from nepi_ros.codec.tables import EntropyTables
+from nepi_ros.errors import CodecError
+
+MAX_VALUES = 1 << 20  # values in one latent
+_SYMBOL_BITS = 16 + 16  # the rarest symbol, an escape, and the rarest value after it
+
+
+class Segment(NamedTuple):
+    """`count` consecutive layers from layer `first` on, in one entropy-coded stream."""
+
+    first: int
+    count: int
+    stream: bytes
+
+    @property
+    def stop(self) -> int:
+        return self.first + self.count
+
+
+class LayeredCoder:
+    """Codes flat latents int8 [T]: layer by layer all numbers, and at the end, where there are layers of a map of
+    classes, that map row by row. Layers of both kinds follow one another in any order; within a segment those of
+    numbers come first. Safe to use from several threads: it keeps no state between calls.
+
+    A segment's stream depends on its layers and the layers before them.
+    """
+
+    def __init__(
+        self, tables: EntropyTables, shapes: Sequence[LayerShape], class_tables: ClassTables | None = None
+    ) -> None:
+        """Raises CodecError when tables and shapes do not belong together."""
+        numbers = [layer for layer in shapes if not layer.classes]
+        places = [layer.channels * layer.height * layer.width for layer in shapes]
+        whole = [size for size, layer in zip(places, shapes, strict=True) if not layer.part]
+        if min(places, default=0) < 1 or max(sum(whole), *places) > MAX_VALUES:
+            raise CodecError(f"a latent of {sum(whole)} values is empty somewhere, or has over {MAX_VALUES}")
+        self.tables, self._numbers = tables, NumberCoder(tables, numbers)
+        self._map = _map_coder([layer for layer in shapes if layer.classes], class_tables)
+        self.layers, self.size = len(shapes), self._numbers.size + (self._map.size if self._map else 0)
+        self._sizes = [layer.size for layer in shapes]
+        self._of_map = np.array([layer.classes > 0 for layer in shapes])
+        # Before each layer, and after all: how many layers of numbers there are, and how many of the map.
+        self._numbers_before = list(accumulate(map(int, ~self._of_map), initial=0))
+        self._parts_before = list(accumulate(map(int, self._of_map), initial=0))
+
+    def code(self, latent: np.ndarray) -> "CodedLatent":
+        """A latent, ready to be written in segments."""
+        if latent.shape != (self.size,) or latent.dtype != np.int8:
+            raise ValueError(f"latent is {latent.dtype} {latent.shape}, not int8 {(self.size,)}")
+        numbers = self._numbers.code(latent[: self._numbers.size])
+        return CodedLatent(self, numbers, self._map.code(latent[self._numbers.size :]) if self._map else None)
+
+    def decode(self, segments: Iterable[Segment]) -> np.ndarray:
+        """The flat latent int8 [T] of segments that follow one another from layer 0. Numbers of the layers after them
+        are zero; a map that ends early goes on with what is likeliest, and where it has not begun is `NOTHING`.
+
+        Raises CodecError for segments that are not of this kind, or streams that lead to no latent. A damaged stream
+        may as well lead to a wrong one: that it arrived whole is for a checksum to say. Time and memory depend on the
+        layers' shapes only.
+        """
+        known, done = self._numbers.new_known(), 0
+        classes = np.zeros(self.size - self._numbers.size, np.int32)
+        for segment in segments:
+            self._check(segment, done)
+            decoder = SymbolDecoder(segment.stream)
+            self._numbers.read(decoder, known, *self._ends(self._numbers_before, segment))
+            if self._map:
+                self._map.read(decoder, classes, *self._ends(self._parts_before, segment))
+            done = segment.stop
+        latent = self._numbers.latent(known)
+        return np.concatenate([latent, self._map.raster(classes, self._parts_before[done])]) if self._map else latent
+
+    def prefix(self, latent: np.ndarray, layers: int | None) -> np.ndarray:
+        """A flat latent as its first `layers` layers alone would decode (None: as it is)."""
+        if layers is None or layers >= self.layers:
+            return latent
+        numbers, classes = np.split(latent, [self._numbers.size])
+        kept = self._numbers.prefix(numbers, self._numbers_before[layers])
+        return np.concatenate([kept, self._map.prefix(classes, self._parts_before[layers])]) if self._map else kept
+
+    def write(self, coded: "CodedLatent", first: int, count: int) -> bytes:
+        """The stream of a latent's layers first to first + count - 1."""
+        encoder, layers = SymbolEncoder(), Segment(first, count, b"")
+        self._numbers.write(encoder, coded.numbers, *self._ends(self._numbers_before, layers))
+        if self._map:
+            self._map.write(encoder, coded.classes, *self._ends(self._parts_before, layers))
+        return encoder.stream()
+
+    def bits(self, coded: "CodedLatent") -> np.ndarray:
+        """What the model says each layer takes, in bits, float64 [L]: the bound that `write` comes close to."""
+        bits = np.empty(self.layers)
+        bits[~self._of_map] = self._numbers.bits(coded.numbers)
+        if self._map:
+            bits[self._of_map] = self._map.bits(coded.classes)
+        return bits
+
+    @staticmethod
+    def _ends(before: Sequence[int], segment: Segment) -> tuple[int, int]:
+        """Of one kind of layers the first in a segment, and the first after it."""
+        return before[segment.first], before[segment.stop]
+
+    def _check(self, segment: Segment, done: int) -> None:
+        """Refuse what cannot be before any work is done on it."""
+        if segment.first != done or segment.count < 1 or segment.stop > self.layers:
+            raise CodecError(
+                f"a segment of layers {segment.first} to {segment.stop - 1} after {done} layers; "
+                f"the bundle has {self.layers}"
+            )
+        size = sum(self._sizes[segment.first : segment.stop])
+        if len(segment.stream) > size * _SYMBOL_BITS // 8 + 8:
+            raise CodecError(f"{len(segment.stream)} bytes are more than any {segment.count} layers take")
+
+
+def _map_coder(layers: Sequence[LayerShape], tables: ClassTables | None) -> ClassMapCoder | None:
+    """What codes the layers of a map of classes; None where there are none. Raises CodecError when they are not all
+    parts of one map, in order, or not the tables'."""
+    if not layers:
+        return None
+    height, width, classes = layers[0].height, layers[0].width, layers[0].classes
+    if tuple(layers) != class_layers(height, width, classes):
+        raise CodecError(f"layers of a map of classes are not all parts of one of {height} x {width} places, in order")
+    if tables is None or tables.classes != classes:
+        raise CodecError(f"a map of {classes} classes, and tables of {tables.classes if tables else 'none'}")
+    return ClassMapCoder(tables, height, width)
+
+
+@dataclass(frozen=True)
+class CodedLatent:
+    """One latent, ready to be written: its numbers, and its map of classes where it has one."""
+
+    coder: LayeredCoder
+    numbers: CodedNumbers
+    classes: CodedMap | None
+
+    @property
+    def layers(self) -> int:
+        return self.coder.layers
+
+    @cached_property
+    def bits(self) -> np.ndarray:
+        """What the model says the layers before each layer take together, in bits, float64 [L + 1]."""
+        return np.concatenate([[0.0], np.cumsum(self.coder.bits(self))])
+
+    def segment(self, first: int, count: int) -> Segment:
+        """Layers first to first + count - 1. Raises ValueError when there are none such."""
+        if not (0 <= first and 1 <= count and first + count <= self.layers):
+            raise ValueError(f"layers {first} to {first + count - 1} asked of {self.layers}")
+        return Segment(first, count, self.coder.write(self, first, count))

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a segmentation network answers on second thoughts: the average of its answers to several views of a frame.
+
+A network that sees a frame larger, smaller and mirrored errs differently each time. What the light encoder reads as a
+map of classes is learnt from the average, which comes closer to the truth than the network's one answer (knowledge
+distillation, Hinton et al. 2015; of averaged answers, Radosavovic et al., "Data Distillation", CVPR 2018).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nepi_ros.progress import progress_bar
+from nepi_ros.training.config import TrainConfig, ViewsConfig
+from nepi_ros.training.data import Frames
+from nepi_ros.training.latent import MAP_CELL
+from nepi_ros.training.loop import Stage, mixed_precision
+from nepi_ros.training.losses import FROM_TARGETS
+from nepi_ros.training.networks import Encoder
+
+_COARSEST = 32
+"""Sides of what a network sees must be multiples of this."""
+_UNSURE = 1e-5  # the least share of a class
+
+
+@torch.no_grad()
+def averaged_answers(network: nn.Module, frames: Frames, views: ViewsConfig) -> Tensor:
+    """Logarithms of the classes' shares, float16 [frames,K,H/4,W/4]."""
+    bar = progress_bar(range(len(frames)), desc="answers", unit="frame", total=len(frames), dynamic_ncols=True)
+    return torch.cat([_average(network, frames.image[k : k + 1].float() / 255.0, views) for k in bar])
+
+
+def _average(network: nn.Module, image: Tensor, views: ViewsConfig) -> Tensor:
+    size = [side // MAP_CELL for side in image.shape[2:]]
+    shares = []
+    for zoom in views.zoom:
+        sides = [max(1, round(side * zoom / _COARSEST)) * _COARSEST for side in image.shape[2:]]
+        view = image if zoom == 1 else F.interpolate(image, size=sides, mode="bilinear", align_corners=False)
+        for mirrored in (False, True)[: 1 + views.mirror]:
+            with mixed_precision(image.device):
+                answer = network(view.flip(3) if mirrored else view).float()
+            answer = F.interpolate(answer, size=size, mode="bilinear", align_corners=False)
+            shares.append(torch.softmax(answer.flip(3) if mirrored else answer, dim=1))
+    return torch.stack(shares).mean(0).clamp(min=_UNSURE).log().half()
+
+
+def learn_map(
+    config: TrainConfig, frames: Frames, answers: Tensor, encoder: Encoder, folder: Path, basis: str
+) -> None:
+    """Train the encoder's trunk, and what reads a map of classes from it, to give `answers` as of averaged_answers.
+
+    No other network is in these steps, so they can be many.
+    """
+    stage, reader = config.codec.classes, nn.ModuleDict({"trunk": encoder.trunk, "classes": encoder.classes})
+
+    def step(number: int) -> tuple[Tensor, dict[str, float]]:
+        image, wanted = frames.seen(stage, config.seed + 5, number, config.codec.augment or config.augment, answers)
+        image, wanted = pasted(image, wanted, config.codec.pasted)
+        image = image.contiguous(memory_format=torch.channels_last)
+        with mixed_precision(image.device):
+            logits = encoder.classes(encoder.trunk(image))
+        return FROM_TARGETS["segmentation"](logits, wanted).mean(), {}
+
+    Stage("classes", folder, reader, stage, meaning="map of classes", orthogonal=True, basis=basis).run(step)
+
+
+def pasted(image: Tensor, answers: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Images [N,3,H,W] and their answers [N,K,H/4,W/4]; in a share of them a rectangle is that of another frame of the
+    batch (CutMix; Yun et al., ICCV 2019), so that what a thing is does not hang on where it stands."""
+    image, answers, others = image.clone(), answers.clone(), (image.flip(0), answers.flip(0))
+    for index in torch.nonzero(torch.rand(len(image)) < share).flatten().tolist():
+        sides = ((side, torch.rand(2).tolist()) for side in answers.shape[2:])
+        rows, columns = (_part(side, *chance) for side, chance in sides)
+        answers[index, :, rows, columns] = others[1][index, :, rows, columns]
+        rows, columns = (slice(MAP_CELL * part.start, MAP_CELL * part.stop) for part in (rows, columns))
+        image[index, :, rows, columns] = others[0][index, :, rows, columns]
+    return image, answers
+
+
+def _part(side: int, size: float, place: float) -> slice:
+    """A quarter to three quarters of a side, anywhere."""
+    length = round(side * (0.25 + 0.5 * size))
+    start = round((side - length) * place)
+    return slice(start, start + length)
