@@ -28,7 +28,7 @@ from nepi_ros.bundle_files import (
 )
 from nepi_ros.codec.arrangement import LayerShape
 from nepi_ros.codec.classtables import MAX_CLASSES, ClassTables
-from nepi_ros.codec.layered import LayeredCoder
+from nepi_ros.codec.layered import Kind, LayeredCoder
 from nepi_ros.codec.picture import PictureFormat
 from nepi_ros.codec.tables import MAX_LAYERS, EntropyTables
 from nepi_ros.compressed import MAX_SIDE
@@ -41,7 +41,10 @@ from nepi_ros.tasks import REGISTRY, TASKS, TaskSpec, task_mask
 class Bundle:
     """A verified bundle. `input_size` is (width, height). `layers` are the latent's, most important first; where some
     are of a map of classes, there are `class_tables`. After them come `pictures`, smallest first, which count as a
-    layer each."""
+    layer each.
+
+    `profile` is that of all layers, for all tasks; `profiles` are those of layers of one kind alone, each for the tasks
+    that need no other."""
 
     path: Path
     name: str
@@ -51,6 +54,7 @@ class Bundle:
     pictures: tuple[PictureFormat, ...]
     tasks: dict[str, TaskSpec]
     profile: Profile
+    profiles: dict[Kind, Profile]
     tables: EntropyTables
     class_tables: ClassTables | None
     metadata: Mapping[str, Any]
@@ -83,6 +87,15 @@ class Bundle:
         """Name and shape (without batch; None = any) of the output of a task's target network."""
         return REGISTRY[task].output, REGISTRY[task].output_shape(self.tasks[task])
 
+    def kind(self, tasks: Iterable[str]) -> Kind:
+        """The kind of layers that some of the tasks need."""
+        enough = (kind for kind, profile in self.profiles.items() if set(tasks) <= set(profile.agreement))
+        return next(enough, Kind.BOTH)
+
+    def profile_of(self, tasks: Iterable[str]) -> Profile:
+        """The profile of epitomes for some of the tasks."""
+        return self.profiles.get(self.kind(tasks), self.profile)
+
     def coder(self) -> LayeredCoder:
         """A new entropy coder for this bundle's latents."""
         return LayeredCoder(self.tables, self.layers, self.class_tables)
@@ -105,7 +118,9 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
     except CodecError as error:
         raise BundleError(f"{path}: the entropy tables do not fit {METADATA} ({error})") from error
     try:
-        profile = Profile.from_json(metadata["profile"], len(layers) + len(pictures), tasks)
+        count, alone = len(layers) + len(pictures), metadata.get("profiles", {})
+        profile = Profile.from_json(metadata["profile"], count, tasks)
+        profiles = {Kind[name]: Profile.from_json(alone[name], count, _told(alone[name], tasks)) for name in alone}
     except BundleError as error:
         raise BundleError(f"{where}: {error}; {RESTORE}") from None
     return Bundle(
@@ -117,10 +132,16 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
         pictures=pictures,
         tasks=tasks,
         profile=profile,
+        profiles=profiles,
         tables=tables,
         class_tables=class_tables,
         metadata=metadata,
     )
+
+
+def _told(profile: Any, tasks: Iterable[str]) -> list[str]:
+    """The tasks that a profile is of."""
+    return [task for task in tasks if task in profile["agreement"]]
 
 
 def _order(metadata: Mapping[str, Any], where: Path) -> list[str]:

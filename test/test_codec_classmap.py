@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nepi_ros.codec import (
     ClassTables,
+    Kind,
     LayeredCoder,
     LayerShape,
     Segment,
@@ -133,6 +134,23 @@ def test_layers_of_both_kinds_decode_however_they_are_cut(cuts, frame):
     assert np.array_equal(MIXED.decode(segments), LATENTS[frame])
     for count in range(1, len(segments)):
         assert np.array_equal(MIXED.decode(segments[:count]), MIXED.prefix(LATENTS[frame], bounds[count]))
+
+
+@pytest.mark.parametrize("kind", [Kind.NUMBERS, Kind.CLASSES])
+def test_layers_of_one_kind_alone_cost_no_more_than_they_must(kind):
+    count = sum(layer.size for layer in NUMBERS)
+    for latent in LATENTS[60:65]:
+        both, alone = MIXED.code(latent), MIXED.code(latent, kind)
+        got = MIXED.decode([alone.segment(0, 5), alone.segment(5, MIXED.layers - 5)], kind)
+        wanted = latent.copy()
+        if kind is Kind.NUMBERS:
+            wanted[count:] = NOTHING
+        else:
+            wanted[:count] = 0
+        assert np.array_equal(got, wanted)
+        assert 0 < alone.bits[-1] < both.bits[-1]
+    halves = [MIXED.code(LATENTS[60], kind).bits for kind in (Kind.NUMBERS, Kind.CLASSES)]
+    assert sum(halves) == pytest.approx(MIXED.code(LATENTS[60]).bits)
 
 
 def test_coded_size_is_close_to_the_model():

@@ -25,12 +25,13 @@ from nepi_ros.link.wire import single_packet, wire_bytes
 from nepi_ros.msg import Classification, Epitome, LinkReport, Results
 from nepi_ros.nodes.assembler import Frame, Part
 from nepi_ros.nodes.edge_node import EdgeNode
+from nepi_ros.nodes.frame_encoder import FrameEncoder
 from nepi_ros.nodes.inference import Inference, Job
 from nepi_ros.nodes.lifecycle import RETRY_S
 from nepi_ros.nodes.robot_port import FrameHeader
 from nepi_ros.nodes.topics import newest
 from nepi_ros.result_code import unpack_depth, unpack_labels
-from nepi_ros.tasks import REGISTRY
+from nepi_ros.tasks import REGISTRY, task_mask
 
 SOURCE = (320, 240)
 ALL_TASKS = 7
@@ -503,10 +504,10 @@ def test_a_frame_that_cannot_be_read_leaves_the_others_of_its_batch_alone(bundle
         node.start()
         content = Inference.content
 
-        def content_or_crash(self: Inference, segments: Sequence[Segment]) -> np.ndarray | None:
+        def content_or_crash(self: Inference, segments: Sequence[Segment], mask: int) -> np.ndarray | None:
             if segments[0].stream == b"bad":
                 raise ValueError("of another shape")
-            return content(self, segments)
+            return content(self, segments, mask)
 
         monkeypatch.setattr(Inference, "content", content_or_crash)
         good = Encoder(bundle).encode(tiny_frames(1)[0], 1).segment()
@@ -522,6 +523,26 @@ def test_a_frame_that_cannot_be_read_leaves_the_others_of_its_batch_alone(bundle
         node.close()
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+@pytest.mark.parametrize("tasks", [["segmentation"], ["depth", "classification"], ["segmentation", "depth"]])
+def test_a_frame_comes_with_the_kind_of_layers_that_its_tasks_need(tmp_path, tasks):
+    bundle, image = make_tiny_bundle(tmp_path / "mapped", mapped=True), tiny_frames(1, seed=7)[0]
+    encoder, inference = FrameEncoder(bundle, threads=1), Inference(bundle, [], threads=1)
+    height, width = image.shape[:2]
+    message = Image(height=height, width=width, encoding="rgb8", step=3 * width, data=image.tobytes())
+    frame, _ = encoder.encode(message, tasks, pictures=False)
+    assert frame.latent.coder.layers == len(bundle.layers) > len(LAYERS)
+    assert (frame.latent.numbers is None) == (tasks == ["segmentation"])
+    assert (frame.latent.classes is None) == ("segmentation" not in tasks)
+    mask = task_mask(tasks)
+    content = inference.content(frame.segments(frame.layers, room=100), mask)
+    outputs = {task: output for _, task, output in inference.run([Job(content, mask)])}
+    wanted = TargetNetworks(bundle, tasks).run(untouched(image[None]))
+    for task in tasks:
+        meter, spec = REGISTRY[task].agreement(bundle.tasks[task]), bundle.tasks[task]
+        meter.add(*(REGISTRY[task].result(o, bundle.input_size, spec) for o in (outputs[task], wanted[task][0])))
+        assert meter.value() > 0.8, task
 
 
 def test_newest_is_what_the_radio_needs():

@@ -14,7 +14,8 @@ from onnxruntime import InferenceSession
 torch = pytest.importorskip("torch", reason="training needs torch; install the train extra")
 
 from nepi_ros.bundle import Bundle  # noqa: E402
-from nepi_ros.codec import Decoder, Encoder, TargetNetworks  # noqa: E402
+from nepi_ros.codec import Decoder, Encoder, Kind, TargetNetworks  # noqa: E402
+from nepi_ros.codec.classmap import NOTHING  # noqa: E402
 from nepi_ros.datasets import FrameSet  # noqa: E402
 from nepi_ros.errors import BundleError, ConfigError  # noqa: E402
 from nepi_ros.letterbox import Letterbox  # noqa: E402
@@ -480,6 +481,13 @@ def test_a_bundle_with_a_map_of_classes_says_it_and_paints_from_it(folder, tmp_p
     encoded = encoder.encode(image)
     latent = encoder.latents(image[None])[0]
     assert np.array_equal(decoder.read([encoded.segment()]), latent)
+    for tasks, kind in ((["segmentation"], Kind.CLASSES), (["depth", "classification"], Kind.NUMBERS)):
+        assert bundle.kind(tasks) is kind and set(bundle.profile_of(tasks).agreement) == set(tasks)
+        alone = encoder.encode(image, kind=bundle.kind(tasks)).segment()
+        assert len(alone.stream) < len(encoded.segment().stream)
+        numbers, places = np.split(decoder.read([alone], kind), [-16 * 24])
+        assert (places == NOTHING).all() if kind is Kind.NUMBERS else not numbers.any()
+    assert bundle.kind(["segmentation", "depth"]) is Kind.BOTH
     said = latent[-16 * 24 :].reshape(16, 24)
     assert (said == (np.arange(24) >= 12)).mean() > 0.85
 

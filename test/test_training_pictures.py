@@ -24,7 +24,8 @@ SIZE = (160, 120)
 def chosen(tmp_path_factory):
     bundle = make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
     frames = [Sample(str(number), rgb) for number, rgb in enumerate(tiny_frames(6, *SIZE, seed=3))]
-    return bundle, frames, *choose_pictures(bundle, bundle.profile, frames)
+    pictures, go_on = choose_pictures(bundle, bundle.profile, frames)
+    return bundle, frames, pictures, go_on(bundle.profile)
 
 
 def test_each_is_larger_and_agrees_more_than_all_layers_before(chosen):

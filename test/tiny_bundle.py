@@ -14,7 +14,18 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nepi_ros.bundle import Bundle, write_bundle
-from nepi_ros.codec import Decoder, Encoder, LayerShape, PictureFormat, TargetNetworks, fit_tables, untouched
+from nepi_ros.codec import (
+    Decoder,
+    Encoder,
+    Kind,
+    LayerShape,
+    PictureFormat,
+    TargetNetworks,
+    class_layers,
+    fit_class_tables,
+    fit_tables,
+    untouched,
+)
 from nepi_ros.codec.sessions import Network
 from nepi_ros.profile import Profile
 from nepi_ros.tasks import REGISTRY, TASKS
@@ -22,6 +33,7 @@ from nepi_ros.tasks import REGISTRY, TASKS
 PICTURES = (PictureFormat(120, 90, 80, True), PictureFormat(160, 120, 90, False), PictureFormat(160, 120, 95, True))
 """Pictures for 160 x 120 pixels."""
 BLOCK = 8
+CELL = 4
 LAYERS = (1, 2, 2, 3, 3, 3)
 CHANNELS = sum(LAYERS)
 CLASSES = ("floor", "wall", "door", "shelf")
@@ -56,8 +68,10 @@ def make_tiny_bundle(
     seed: int = 0,
     tasks: Sequence[str] = TASKS,
     pictures: Sequence[PictureFormat] = (),
+    mapped: bool = False,
 ) -> Bundle:
-    """Write a bundle for `width` x `height` images (multiples of 8) to `path` and load it.
+    """Write a bundle for `width` x `height` images (multiples of 8) to `path` and load it; `mapped`: with the map of
+    the segmentation network's classes as its last layers.
 
     Another `name`, `seed` or `pictures` gives another id; equal arguments give equal bundles.
     """
@@ -69,10 +83,12 @@ def make_tiny_bundle(
         "depth": _depth(random),
         "classification": _classification(random),
     }
-    encoder = _encoder(basis)
+    encoder = _encoder(basis, _segmentation(seed) if mapped else None)
     frames = tiny_frames(10, width, height, seed)
-    latents = _latents(encoder, frames, Path(path))
-    layers = [LayerShape(channels, height // BLOCK, width // BLOCK) for channels in LAYERS]
+    numbers = CHANNELS * height * width // BLOCK**2
+    latents, maps = np.split(_latents(encoder, frames, Path(path)), [numbers], axis=1)
+    groups = [LayerShape(channels, height // BLOCK, width // BLOCK) for channels in LAYERS]
+    layers = [*groups, *(class_layers(height // CELL, width // CELL, len(CLASSES)) if mapped else ())]
     metadata = {
         "name": name,
         "created": "2024-01-01T00:00:00+00:00",
@@ -81,13 +97,20 @@ def make_tiny_bundle(
         "pictures": [asdict(picture) for picture in pictures],
         "tasks": {task: {"network": f"{task}.onnx", **_TASKS[task]} for task in TASKS if task in tasks},
     }
-    nothing = (0.0,) * (len(LAYERS) + len(pictures))
+    nothing = (0.0,) * (len(layers) + len(pictures))
     metadata["profile"] = Profile(nothing, dict.fromkeys(tasks, nothing)).to_json()
-    files = {"encoder.onnx": encoder, "decoder.onnx": _decoder(basis, height, width)}
+    colours = _segmentation(seed) if mapped else None
+    files = {"encoder.onnx": encoder, "decoder.onnx": _decoder(basis, height, width, colours)}
     files |= {f"{task}.onnx": networks[task] for task in tasks}
-    files |= {"entropy.npz": fit_tables(latents, layers).to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
+    files |= {"entropy.npz": fit_tables(latents, groups).to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
+    if mapped:
+        places = maps.reshape(-1, height // CELL, width // CELL)
+        files["classes.npz"] = fit_class_tables(places, len(CLASSES)).to_npz()
     draft = write_bundle(path, metadata, files)
-    metadata["profile"] = _profile(draft, frames[:4]).to_json()
+    metadata["profile"] = _profile(draft, frames[:4], tasks).to_json()
+    if mapped:
+        alone = {Kind.CLASSES: ["segmentation"], Kind.NUMBERS: [task for task in tasks if task != "segmentation"]}
+        metadata["profiles"] = {k.name: _profile(draft, frames[:4], t, k).to_json() for k, t in alone.items()}
     return write_bundle(path, metadata, files)
 
 
@@ -101,16 +124,17 @@ _TASKS = {
 }
 
 
-def _profile(bundle: Bundle, frames: np.ndarray) -> Profile:
+def _profile(bundle: Bundle, frames: np.ndarray, tasks: Sequence[str], kind: Kind = Kind.BOTH) -> Profile:
     """Agreement with the untouched frames, and bytes, of every prefix; no truth, so no accuracy."""
-    encoder, decoder, targets = Encoder(bundle), Decoder(bundle), TargetNetworks(bundle, bundle.tasks)
-    own, encoded = targets.run(untouched(frames)), [encoder.encode(frame) for frame in frames]
-    sizes, agreement = [], {task: [] for task in bundle.tasks}
+    encoder, decoder, targets = Encoder(bundle), Decoder(bundle), TargetNetworks(bundle, tasks)
+    own, encoded = targets.run(untouched(frames)), [encoder.encode(frame, kind=kind) for frame in frames]
+    sizes, agreement = [], {task: [] for task in tasks}
     for k in range(1, bundle.layer_count + 1):
         sizes.append(float(np.mean([len(frame.segment(0, k).stream) for frame in encoded])))
-        outputs = targets.run(decoder.decode([[frame.segment(0, k)] for frame in encoded]))
-        for task, spec in bundle.tasks.items():
-            entry, meter = REGISTRY[task], REGISTRY[task].agreement(spec)
+        outputs = targets.run(decoder.decode([[frame.segment(0, k)] for frame in encoded], kind))
+        for task in tasks:
+            entry, spec = REGISTRY[task], bundle.tasks[task]
+            meter = entry.agreement(spec)
             for got, wanted in zip(outputs[task], own[task], strict=True):
                 meter.add(*(entry.result(output, bundle.input_size, spec) for output in (got, wanted)))
             agreement[task].append(meter.value())
@@ -122,8 +146,7 @@ def _latents(encoder: bytes, frames: np.ndarray, path: Path) -> np.ndarray:
     file = path.parent / f".{path.name}.encoder.onnx"
     file.write_bytes(encoder)
     try:
-        size = CHANNELS * (frames.shape[1] // BLOCK) * (frames.shape[2] // BLOCK)
-        network = Network(file, ("image", np.uint8, frames.shape[1:]), ("latent", np.int8, (size,)))
+        network = Network(file, ("image", np.uint8, frames.shape[1:]), ("latent", np.int8, (None,)))
         return network.run(frames)
     finally:
         file.unlink()
@@ -140,7 +163,12 @@ def _basis() -> np.ndarray:
     return np.stack(patterns).astype(np.float32)
 
 
-def _encoder(basis: np.ndarray) -> bytes:
+def _segmentation(seed: int) -> np.ndarray:
+    """The four colours, float64 [4, 3], of the segmentation network of a seed."""
+    return np.random.default_rng(seed).uniform(0.2, 0.8, (len(CLASSES), 3))
+
+
+def _encoder(basis: np.ndarray, colours: np.ndarray | None = None) -> bytes:
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
@@ -149,9 +177,19 @@ def _encoder(basis: np.ndarray) -> bytes:
         helper.make_node("Round", ["coefficients"], ["rounded"]),
         helper.make_node("Clip", ["rounded", "low", "high"], ["clipped"]),
         helper.make_node("Cast", ["clipped"], ["whole"], to=TensorProto.INT8),
-        helper.make_node("Flatten", ["whole"], ["latent"]),
+        helper.make_node("Flatten", ["whole"], ["latent" if colours is None else "numbers"]),
     ]
     constants = {"grey": 127.5, "basis": basis / (255 * _STEP), "low": -127, "high": 127}
+    if colours is not None:  # as segmentation_network, of pixels from 0 to 255
+        nodes += [
+            helper.make_node("AveragePool", ["planes"], ["small"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
+            helper.make_node("Conv", ["small", "weight", "bias"], ["logits"]),
+            helper.make_node("ArgMax", ["logits"], ["likeliest"], axis=1),
+            helper.make_node("Cast", ["likeliest"], ["classes"], to=TensorProto.INT8),
+            helper.make_node("Flatten", ["classes"], ["places"]),
+            helper.make_node("Concat", ["numbers", "places"], ["latent"], axis=1),
+        ]
+        constants |= {"weight": 20 * colours[:, :, None, None] / 255, "bias": -10 * (colours**2).sum(axis=1)}
     source, result = (
         ("image", TensorProto.UINT8, ["N", "H", "W", 3]),
         ("latent", TensorProto.INT8, ["N", "T"]),
@@ -159,15 +197,33 @@ def _encoder(basis: np.ndarray) -> bytes:
     return _model(nodes, constants, source, result)
 
 
-def _decoder(basis: np.ndarray, height: int, width: int) -> bytes:
+def _decoder(basis: np.ndarray, height: int, width: int, colours: np.ndarray | None = None) -> bytes:
+    """What the numbers say; where there are `colours` of classes, and no numbers, the colours of the map."""
     nodes = [
-        helper.make_node("Reshape", ["latent", "shape"], ["whole"]),
+        helper.make_node("Reshape", ["latent" if colours is None else "numbers", "shape"], ["whole"]),
         helper.make_node("Cast", ["whole"], ["coefficients"], to=TensorProto.FLOAT),
         helper.make_node("ConvTranspose", ["coefficients", "basis", "grey"], ["pixels"], strides=[BLOCK, BLOCK]),
-        helper.make_node("Clip", ["pixels", "low", "high"], ["image"]),
+        helper.make_node("Clip", ["pixels", "low", "high"], ["image" if colours is None else "seen"]),
     ]
     shape = np.array([-1, CHANNELS, height // BLOCK, width // BLOCK])
     constants = {"basis": basis * _STEP, "grey": [0.5] * 3, "low": 0, "high": 1, "shape": shape}
+    if colours is not None:
+        nodes = [
+            helper.make_node("Split", ["latent", "sizes"], ["numbers", "places"], axis=1),
+            *nodes,
+            helper.make_node("Reshape", ["places", "grid"], ["map"]),
+            helper.make_node("Cast", ["map"], ["classes"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["colours", "classes"], ["last"]),
+            helper.make_node("Transpose", ["last"], ["coloured"], perm=[0, 3, 1, 2]),
+            helper.make_node("Resize", ["coloured", "", "scales"], ["painted"], mode="nearest"),
+            helper.make_node("Abs", ["coefficients"], ["strengths"]),
+            helper.make_node("ReduceMax", ["strengths"], ["strength"], axes=[1, 2, 3]),
+            helper.make_node("Cast", ["strength"], ["any"], to=TensorProto.BOOL),
+            helper.make_node("Where", ["any", "seen", "painted"], ["image"]),
+        ]
+        grid = np.array([-1, height // CELL, width // CELL])
+        sizes = np.array([np.prod(shape[1:]), np.prod(grid[1:])])
+        constants |= {"sizes": sizes, "grid": grid, "colours": colours, "scales": [1, 1, CELL, CELL]}
     source = ("latent", TensorProto.INT8, ["N", "T"])
     return _model(nodes, constants, source, ("image", TensorProto.FLOAT, ["N", 3, "H", "W"]))
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Flag, auto
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
@@ -19,6 +20,15 @@ from nepi_ros.errors import CodecError
 
 MAX_VALUES = 1 << 20  # values in one latent
 _SYMBOL_BITS = 16 + 16  # the rarest symbol, an escape, and the rarest value after it
+
+
+class Kind(Flag):
+    """Kinds of layers. A frame may be coded without one of them, where its tasks need no more than the other; then such
+    layers take no bytes, and decode as if they had not been sent."""
+
+    NUMBERS = auto()
+    CLASSES = auto()
+    BOTH = NUMBERS | CLASSES
 
 
 class Segment(NamedTuple):
@@ -59,16 +69,21 @@ class LayeredCoder:
         self._numbers_before = list(accumulate(map(int, ~self._of_map), initial=0))
         self._parts_before = list(accumulate(map(int, self._of_map), initial=0))
 
-    def code(self, latent: np.ndarray) -> "CodedLatent":
-        """A latent, ready to be written in segments."""
+    def code(self, latent: np.ndarray, kind: Kind = Kind.BOTH) -> "CodedLatent":
+        """A latent, ready to be written in segments, or its layers of one kind alone."""
         if latent.shape != (self.size,) or latent.dtype != np.int8:
             raise ValueError(f"latent is {latent.dtype} {latent.shape}, not int8 {(self.size,)}")
-        numbers = self._numbers.code(latent[: self._numbers.size])
-        return CodedLatent(self, numbers, self._map.code(latent[self._numbers.size :]) if self._map else None)
+        numbers, classes = np.split(latent, [self._numbers.size])
+        return CodedLatent(
+            self,
+            self._numbers.code(numbers) if Kind.NUMBERS in kind else None,
+            self._map.code(classes) if self._map and Kind.CLASSES in kind else None,
+        )
 
-    def decode(self, segments: Iterable[Segment]) -> np.ndarray:
-        """The flat latent int8 [T] of segments that follow one another from layer 0. Numbers of the layers after them
-        are zero; a map that ends early goes on with what is likeliest, and where it has not begun is `NOTHING`.
+    def decode(self, segments: Iterable[Segment], kind: Kind = Kind.BOTH) -> np.ndarray:
+        """The flat latent int8 [T] of segments that follow one another from layer 0, coded with layers of that kind.
+        Numbers of the layers after them are zero; a map that ends early goes on with what is likeliest, and where it
+        has not begun is `NOTHING`.
 
         Raises CodecError for segments that are not of this kind, or streams that lead to no latent. A damaged stream
         may as well lead to a wrong one: that it arrived whole is for a checksum to say. Time and memory depend on the
@@ -79,12 +94,13 @@ class LayeredCoder:
         for segment in segments:
             self._check(segment, done)
             decoder = SymbolDecoder(segment.stream)
-            self._numbers.read(decoder, known, *self._ends(self._numbers_before, segment))
-            if self._map:
+            if Kind.NUMBERS in kind:
+                self._numbers.read(decoder, known, *self._ends(self._numbers_before, segment))
+            if self._map and Kind.CLASSES in kind:
                 self._map.read(decoder, classes, *self._ends(self._parts_before, segment))
             done = segment.stop
-        latent = self._numbers.latent(known)
-        return np.concatenate([latent, self._map.raster(classes, self._parts_before[done])]) if self._map else latent
+        latent, parts = self._numbers.latent(known), self._parts_before[done] if Kind.CLASSES in kind else 0
+        return np.concatenate([latent, self._map.raster(classes, parts)]) if self._map else latent
 
     def prefix(self, latent: np.ndarray, layers: int | None) -> np.ndarray:
         """A flat latent as its first `layers` layers alone would decode (None: as it is)."""
@@ -97,16 +113,18 @@ class LayeredCoder:
     def write(self, coded: "CodedLatent", first: int, count: int) -> bytes:
         """The stream of a latent's layers first to first + count - 1."""
         encoder, layers = SymbolEncoder(), Segment(first, count, b"")
-        self._numbers.write(encoder, coded.numbers, *self._ends(self._numbers_before, layers))
-        if self._map:
+        if coded.numbers is not None:
+            self._numbers.write(encoder, coded.numbers, *self._ends(self._numbers_before, layers))
+        if coded.classes is not None:
             self._map.write(encoder, coded.classes, *self._ends(self._parts_before, layers))
         return encoder.stream()
 
     def bits(self, coded: "CodedLatent") -> np.ndarray:
         """What the model says each layer takes, in bits, float64 [L]: the bound that `write` comes close to."""
-        bits = np.empty(self.layers)
-        bits[~self._of_map] = self._numbers.bits(coded.numbers)
-        if self._map:
+        bits = np.zeros(self.layers)
+        if coded.numbers is not None:
+            bits[~self._of_map] = self._numbers.bits(coded.numbers)
+        if coded.classes is not None:
             bits[self._of_map] = self._map.bits(coded.classes)
         return bits
 
@@ -142,10 +160,10 @@ def _map_coder(layers: Sequence[LayerShape], tables: ClassTables | None) -> Clas
 
 @dataclass(frozen=True)
 class CodedLatent:
-    """One latent, ready to be written: its numbers, and its map of classes where it has one."""
+    """One latent, ready to be written: its numbers, and its map of classes; None is what it goes without."""
 
     coder: LayeredCoder
-    numbers: CodedNumbers
+    numbers: CodedNumbers | None
     classes: CodedMap | None
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nepi_ros.codec.layered import CodedLatent, Segment
+from nepi_ros.codec.layered import CodedLatent, Kind, Segment
 from nepi_ros.codec.picture import Album
 from nepi_ros.codec.sessions import Network
 from nepi_ros.errors import CodecError, ConfigError
@@ -110,13 +110,14 @@ class Encoder:
             raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (N, {self._shape})")
         return self._network.run(np.ascontiguousarray(images))
 
-    def encode(self, rgb: np.ndarray, layers: int | None = None) -> EncodedFrame:
-        """The first `layers` layers (all by default) of an RGB image uint8 [H, W, 3] at the bundle's input size."""
+    def encode(self, rgb: np.ndarray, layers: int | None = None, kind: Kind = Kind.BOTH) -> EncodedFrame:
+        """The first `layers` layers (all by default) of an RGB image uint8 [H, W, 3] at the bundle's input size, with
+        latents of that kind (`Bundle.kind`)."""
         count = self._layers if layers is None else layers
         if not 1 <= count <= self._layers:
             raise ValueError(f"{count} layers asked of {self._layers}")
         album = Album(rgb, self._pictures, self._usual) if count > self.coder.layers else None
-        return EncodedFrame(self.coder.code(self.latents(rgb[None])[0]), count, album)
+        return EncodedFrame(self.coder.code(self.latents(rgb[None])[0], kind), count, album)
 
 
 class Decoder:
@@ -134,14 +135,15 @@ class Decoder:
         """The execution providers in use, the preferred one first."""
         return self._network.providers
 
-    def read(self, segments: Sequence[Segment]) -> np.ndarray:
-        """What a frame's segments from layer 0 on say: a latent, flat int8 [T], or a picture, uint8 [H, W, 3].
+    def read(self, segments: Sequence[Segment], kind: Kind = Kind.BOTH) -> np.ndarray:
+        """What a frame's segments from layer 0 on say: a latent, flat int8 [T], or a picture, uint8 [H, W, 3]. `kind`:
+        of layers that it was encoded with.
 
         Raises CodecError when they are damaged.
         """
         last = segments[-1] if segments else None
         if last is None or last.stop <= self.coder.layers:
-            return self.coder.decode(segments)
+            return self.coder.decode(segments, kind)
         number = last.stop - self.coder.layers - 1
         if last.first or number >= len(self._pictures):
             raise CodecError(f"a segment of layers {last.first} to {last.stop - 1} holds no picture of the bundle")
@@ -159,12 +161,12 @@ class Decoder:
             images[number] = untouched(contents[number][None])[0]
         return images
 
-    def decode(self, frames: Sequence[Sequence[Segment]]) -> np.ndarray:
+    def decode(self, frames: Sequence[Sequence[Segment]], kind: Kind = Kind.BOTH) -> np.ndarray:
         """Images float32 [N, 3, H, W] of N frames' segments (any prefix each).
 
         Raises CodecError when one is damaged; to lose that frame alone, `read` each and call `images`.
         """
-        return self.images([self.read(segments) for segments in frames])
+        return self.images([self.read(segments, kind) for segments in frames])
 
 
 class TargetNetworks:

@@ -185,7 +185,7 @@ class EdgeNode(ManagedNode):
         if not frame.complete:
             self.problems.count("incomplete")
         try:
-            return self._inference.content(frame.prefix())
+            return self._inference.content(frame.prefix(), frame.header.task_mask)
         except Exception as error:  # noqa: BLE001 - one robot's frame must not cost the others of a batch theirs
             self._refuse(robot, "undecodable", error)
             return None

@@ -233,7 +233,8 @@ class EncoderNode(ManagedNode):
         tasks, mtu = p.tasks, p.mtu
         encoded, size = self._encoder.encode(message, tasks, p.pictures)
         least = wire_size(encoded.segments(1, data_room(header.frame_id, mtu)), header.frame_id, mtu)
-        worth = [self._bundle.profile.accuracy_of(layers, tasks) for layers in range(1, encoded.layers + 1)]
+        profile = self._bundle.profile_of(tasks)
+        worth = [profile.accuracy_of(layers, tasks) for layers in range(1, encoded.layers + 1)]
         possible = choices(encoded, worth, header.frame_id, mtu)
         with self._rule_lock:
             budget = self._rule.budget(time.monotonic(), self._age(message, arrival), least, possible)

@@ -39,4 +39,5 @@ class FrameEncoder:
         size = (rgb.shape[1], rgb.shape[0])
         frame = _letterbox(size, self._bundle.input_size).apply(rgb)
         most = self._bundle.layer_count if pictures else len(self._bundle.layers)
-        return self._encoder.encode(frame, self._bundle.profile.useful_layers(tasks, most)), size
+        useful = self._bundle.profile_of(tasks).useful_layers(tasks, most)
+        return self._encoder.encode(frame, useful, self._bundle.kind(tasks)), size

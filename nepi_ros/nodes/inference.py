@@ -31,6 +31,7 @@ class Inference:
     def __init__(self, bundle: Bundle, providers: Sequence[str], threads: int) -> None:
         """Raises BundleError when a network of the bundle cannot be used."""
         there = [name for name in providers if name in get_available_providers()]
+        self._bundle = bundle
         self._decoder = Decoder(bundle, there, threads)
         self._targets = TargetNetworks(bundle, bundle.tasks, there, threads)
 
@@ -39,13 +40,14 @@ class Inference:
         """The execution provider in use."""
         return self._decoder.providers[0]
 
-    def content(self, segments: Sequence[Segment]) -> np.ndarray | None:
-        """What a frame's segments, from layer 0 on, say, as `Decoder.read` gives it; None without any.
+    def content(self, segments: Sequence[Segment], task_mask: int) -> np.ndarray | None:
+        """What the segments, from layer 0 on, of a frame for some tasks say, as `Decoder.read` gives it; None without
+        any.
 
         Raises:
             CodecError: the segments are damaged.
         """
-        return self._decoder.read(segments) if segments else None
+        return self._decoder.read(segments, self._bundle.kind(task_names(task_mask))) if segments else None
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, str, np.ndarray]]:
         """(index of the job, task, network output without batch dimension), each as soon as it is there."""

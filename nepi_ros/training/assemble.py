@@ -19,6 +19,7 @@ from nepi_ros.bundle_files import CLASS_TABLES
 from nepi_ros.codec import (
     Decoder,
     Encoder,
+    Kind,
     LayeredCoder,
     LayerShape,
     TargetNetworks,
@@ -80,9 +81,13 @@ def make_bundle(
         unmeasured = {**metadata, "profile": _empty_profile(config, len(layers)).to_json()}
         draft = write_bundle(Path(folder) / config.name, unmeasured, files)
         profile, pictures = measure_profile(draft, val), ()
+        profiles = {kind: measure_profile(draft, val, kind, tasks) for kind, tasks in _alone(config, codec).items()}
         if config.codec.pictures:
-            pictures, profile = choose_pictures(draft, profile, val)
+            pictures, go_on = choose_pictures(draft, profile, val)
+            profile, profiles = go_on(profile), {kind: go_on(one) for kind, one in profiles.items()}
     metadata |= {"pictures": [asdict(picture) for picture in pictures], "profile": profile.to_json()}
+    if profiles:
+        metadata["profiles"] = {kind.name: one.to_json() for kind, one in profiles.items()}
     return write_bundle(out, metadata, files)
 
 
@@ -124,28 +129,38 @@ def _in_order(
     return tuple(layers)
 
 
-def measure_profile(bundle: Bundle, frames: FrameSets) -> Profile:
-    """Bytes, agreement and accuracy of every prefix of layers on `frames`, coded and decoded for real."""
+def _alone(config: TrainConfig, codec: Codec) -> dict[Kind, list[str]]:
+    """The kinds of layers that are enough for some of the tasks, and those tasks."""
+    others = [task for task in config.tasks if task != "segmentation"]
+    return {Kind.CLASSES: ["segmentation"], Kind.NUMBERS: others} if codec.classes and others else {}
+
+
+def measure_profile(
+    bundle: Bundle, frames: FrameSets, kind: Kind = Kind.BOTH, tasks: Sequence[str] | None = None
+) -> Profile:
+    """Bytes, agreement and accuracy of every prefix of layers on `frames`, coded and decoded for real; of layers of one
+    kind for some of the tasks."""
     encoder, decoder = Encoder(bundle), Decoder(bundle)
-    networks = TargetNetworks(bundle, tuple(bundle.tasks))
+    specs = {task: bundle.tasks[task] for task in tasks or bundle.tasks}
+    networks = TargetNetworks(bundle, tuple(specs))
     prefixes = range(1, len(bundle.layers) + 1)
     sizes = np.zeros(len(bundle.layers))
-    curves = [Gauge(bundle.tasks) for _ in prefixes]
-    reference = Gauge(bundle.tasks)
-    for sample in tqdm(frames, desc=f"measuring {bundle.name}", unit="frame"):
+    curves = [Gauge(specs) for _ in prefixes]
+    reference = Gauge(specs)
+    for sample in tqdm(frames, desc=f"measuring {bundle.name} for {', '.join(specs)}", unit="frame"):
         box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)
         image = box.apply(sample.rgb)
-        encoded = encoder.encode(image)
+        encoded = encoder.encode(image, kind=kind)
         segments = [encoded.segment(0, k) for k in prefixes]
         sizes += [len(segment.stream) for segment in segments]
         wanted = networks.run(untouched(image[None]))
         reference.add(wanted, wanted, sample, box)
         for curve, segment in zip(curves, segments, strict=True):
-            curve.add(networks.run(decoder.decode([[segment]])), wanted, sample, box)
+            curve.add(networks.run(decoder.decode([[segment]], kind)), wanted, sample, box)
     return Profile(
         # A layer of zeros may leave a stream a byte shorter than it was.
         bytes=tuple(np.maximum.accumulate(sizes / len(frames))),
-        agreement={task: tuple(c.agreement[task].value() for c in curves) for task in bundle.tasks},
+        agreement={task: tuple(c.agreement[task].value() for c in curves) for task in specs},
         accuracy={task: tuple(c.accuracy[task].value() for c in curves) for task in reference.measured()},
         target_accuracy={task: reference.accuracy[task].value() for task in reference.measured()},
         frames=len(frames),

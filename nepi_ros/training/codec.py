@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,6 +46,8 @@ _IMAGE_WEIGHT = 200.0
 _IMITATION, _IMITATION_END = 1.0, 0.02
 # Without a rate term for the first steps, so that no channel is starved before it carries anything.
 _RATE_FREE = 0.1
+# Share of the frames that come with one kind of layers alone, for each kind.
+_ALONE = 0.2
 # Bytes below which a size hardly matters: a message has a header too.
 _SMALL = 8.0
 
@@ -72,6 +74,26 @@ class Prior(nn.Module):
 
 
 @dataclass(frozen=True)
+class Kinds:
+    """Which frames of a batch come with layers of numbers, and which with those of a map of classes: bool [N] each. One
+    kind is enough where the tasks need no more: the map for segmentation alone, the numbers for all the others."""
+
+    numbers: Tensor
+    classes: Tensor
+
+    @classmethod
+    def random(cls, count: int, device: torch.device) -> Kinds:
+        """For each of `count` frames both, or by chance one alone."""
+        chance = torch.rand(count)
+        return cls((chance >= _ALONE).to(device), (chance < 1 - _ALONE).to(device))
+
+    def importance(self, weights: dict[str, Tensor], tasks: Iterable[str]) -> dict[str, Tensor]:
+        """Weights [N] of the tasks, 0 in frames that come without what a task is read from."""
+        told = {task: self.classes if task == "segmentation" else self.numbers for task in tasks}
+        return {task: weights.get(task, 1.0) * sent for task, sent in told.items()}
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Bytes [N] of epitomes with all their layers, and with those that are sent."""
 
@@ -95,12 +117,19 @@ class Codec(nn.Module):
         bits_sent = [channels * mask for channels, mask in zip(bits, self.layout.kept(prefixes), strict=True)]
         return Sizes(full=torch.cat(bits, 1).sum((1, 2, 3)) / 8, sent=torch.cat(bits_sent, 1).sum((1, 2, 3)) / 8)
 
-    def decode(self, maps: Sequence[Tensor], prefixes: Tensor, logits: Tensor | None = None) -> Tensor:
+    def decode(
+        self, maps: Sequence[Tensor], prefixes: Tensor, logits: Tensor | None = None, kinds: Kinds | None = None
+    ) -> Tensor:
         """The image [N,3,H,W] decoded from the first prefixes [N] layers, whose gradient passes the rounding. `logits`:
-        of the map of classes, where there is one; no gradient passes it."""
+        of the map of classes, where there is one; no gradient passes it. `kinds`: of layers that are sent; all."""
         kept = self.layout.kept(prefixes)
         known = [rounded(map_) * mask for map_, mask in zip(maps, kept, strict=True)]
-        return self.decoder(known, None if logits is None else one_hot(logits, self.layout.finest(prefixes)))
+        if logits is None:
+            return self.decoder(known)
+        cells = self.layout.finest(prefixes)
+        if kinds is not None:
+            known, cells = [map_ * kinds.numbers[:, None, None, None] for map_ in known], cells * kinds.classes
+        return self.decoder(known, one_hot(logits, cells))
 
 
 def rounded(values: Tensor) -> Tensor:
@@ -206,11 +235,15 @@ def _train_light(
 ) -> Codec:
     """The light codec, imitating `teacher` where there is one."""
     torch.manual_seed(config.seed)
-    codec, answers = _placed(light_codec(layout, _classes(config)), frames), None
+    codec, answers, reads_on = _placed(light_codec(layout, _classes(config)), frames), None, False
     control, stage = RateControl(config.codec.target_bytes), config.codec.light
     if layout.has_map:
         answers = averaged_answers(eyes.targets["segmentation"], frames, config.codec.views)
         learn_map(config, frames, answers, codec.encoder, folder, basis)
+        # Other tasks' latents are read from the same trunk, which then has to go on learning.
+        reads_on = set(config.tasks) != {"segmentation"}
+        codec.encoder.trunk.requires_grad_(reads_on)
+        codec.encoder.classes.requires_grad_(reads_on)
     if teacher is not None:
         _imitate(config, frames, eyes, layout, teacher, codec, folder, basis)
         codec.priors.load_state_dict(teacher.priors.state_dict())
@@ -223,7 +256,8 @@ def _train_light(
             sight = eyes.look(image) if teacher else eyes.judge(image)
             maps, logits = codec.encoder(image)
             maps = _in_full(maps)
-            decoded = codec.decode(maps, prefixes, logits)
+            kinds = Kinds.random(len(image), image.device) if reads_on else None
+            decoded = codec.decode(maps, prefixes, logits, kinds)
             if logits is not None:
                 sight = replace(sight, outputs=sight.outputs | {"segmentation": answer})
                 terms["classes"] = FROM_TARGETS["segmentation"](logits, answer).mean()
@@ -232,7 +266,8 @@ def _train_light(
                     wanted = [map_.round() for map_ in _in_full(teacher.encoder(sight.features))]
                     model = teacher.decode(wanted, prefixes).float() if done < _FADED else image
                 terms["imitation"] = faded(done, _IMITATION, _IMITATION_END) * difference(maps, wanted)
-        terms |= eyes.distances(decoded, sight, importance(config.codec, layout, prefixes))
+        weights = importance(config.codec, layout, prefixes)
+        terms |= eyes.distances(decoded, sight, kinds.importance(weights, config.tasks) if kinds else weights)
         terms["likeness"] = faded(done, _LIKENESS, _LIKENESS_END) * F.mse_loss(decoded.float(), model)
         return _with_rate(terms, codec, maps, prefixes, control, done)
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 from tqdm import tqdm
@@ -38,9 +39,10 @@ class _Candidate:
 
 def choose_pictures(
     bundle: Bundle, profile: Profile, frames: FrameSets | Sequence[Sample]
-) -> tuple[tuple[PictureFormat, ...], Profile]:
-    """The pictures that a bundle of latents alone gets after these, smallest first, and its `profile` gone on with.
-    Each has more agreement with the target networks than all layers before it, measured on `frames`."""
+) -> tuple[tuple[PictureFormat, ...], Callable[[Profile], Profile]]:
+    """The pictures that a bundle of latents alone, with such a profile, gets after these, smallest first, and what goes
+    on with a profile as far as them. Each has more agreement with the target networks than all layers before it,
+    measured on `frames`."""
     size, best = profile.bytes[-1], profile.accuracy_of(len(bundle.layers), bundle.tasks)
     chosen: list[_Candidate] = []
     for candidate in sorted(_measured(bundle, frames), key=lambda one: one.bytes):
@@ -48,7 +50,7 @@ def choose_pictures(
             size, best = candidate.bytes, candidate.agreement
             chosen.append(candidate)
     del chosen[MAX_LAYERS - len(bundle.layers) :]
-    return tuple(candidate.format for candidate in chosen), _with(profile, chosen)
+    return tuple(candidate.format for candidate in chosen), partial(_with, chosen)
 
 
 def _candidates(bundle: Bundle) -> list[_Candidate]:
@@ -73,7 +75,7 @@ def _measured(bundle: Bundle, frames: FrameSets | Sequence[Sample]) -> list[_Can
     return candidates
 
 
-def _with(profile: Profile, chosen: Sequence[_Candidate]) -> Profile:
+def _with(chosen: Sequence[_Candidate], profile: Profile) -> Profile:
     """A profile that goes on with what was measured of pictures."""
     more = [candidate.gauge for candidate in chosen]
     agreement = {task: (*old, *(g.agreement[task].value() for g in more)) for task, old in profile.agreement.items()}

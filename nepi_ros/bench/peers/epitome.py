@@ -13,7 +13,7 @@ from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.peers.base import Coded, Setting
 from nepi_ros.bench.wire import epitome_room, epitome_wire
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Decoder, Encoder
+from nepi_ros.codec import Decoder, Encoder, Kind
 from nepi_ros.errors import ConfigError
 
 _MOST_SETTINGS = 40
@@ -39,23 +39,36 @@ class EpitomePeer:
 
     def settings(self) -> list[Setting]:
         """Numbers of layers: of the latent's those whose sizes are about evenly spaced on a logarithmic axis, all where
-        they are few; and all pictures."""
+        they are few; and all pictures. The same, without pictures, where layers of one kind are enough for a task."""
         latents = len(self._bundle.layers)
-        sizes = np.log(np.maximum(self._bundle.profile.bytes[:latents], 1.0))
-        near = [int(np.abs(sizes - size).argmin()) for size in np.linspace(sizes[0], sizes[-1], _MOST_SETTINGS)]
-        chosen = range(latents) if latents <= _MOST_SETTINGS else sorted({*near, latents - 1})
-        return [{"layers": count + 1} for count in (*chosen, *range(latents, self._bundle.layer_count))]
+        chosen = [*_spaced(self._bundle.profile.bytes[:latents]), *range(latents, self._bundle.layer_count)]
+        found: list[Setting] = [{"layers": count + 1} for count in chosen]
+        for kind, profile in self._bundle.profiles.items():
+            found += [{"layers": count + 1, "alone": kind.name} for count in _spaced(profile.bytes[:latents])]
+        return found
 
     def code(self, run: Sequence[Frame], setting: Setting) -> Iterator[Coded]:
         if self._codec is None:
             self._codec = Encoder(self._bundle), Decoder(self._bundle)
         encoder, decoder = self._codec
+        kind = Kind[setting.get("alone", Kind.BOTH.name)]
         for frame in run:
-            encoded = encoder.encode(frame.image, setting["layers"])
+            encoded = encoder.encode(frame.image, setting["layers"], kind)
             # What goes ahead of a picture is sent too, so it counts.
             payload = encoded.segments(encoded.layers, room=sys.maxsize)
             wire = epitome_wire(encoded.segments(encoded.layers, epitome_room()))
-            yield Coded(sum(len(segment.stream) for segment in payload), wire, decoder.decode([payload])[0])
+            yield Coded(sum(len(segment.stream) for segment in payload), wire, decoder.decode([payload], kind)[0])
+
+
+def _spaced(sizes: Sequence[float]) -> list[int]:
+    """Places of prefixes of such mean sizes: about evenly spaced on a logarithmic axis, all where they are few; of
+    equal sizes the first."""
+    logs = np.log(np.maximum(sizes, 1.0))
+    places = np.unique(np.maximum.accumulate(logs), return_index=True)[1]
+    if len(places) <= _MOST_SETTINGS:
+        return places.tolist()
+    even = np.linspace(logs[0], logs[-1], _MOST_SETTINGS)
+    return sorted({*(int(places[np.abs(logs[places] - size).argmin()]) for size in even), int(places[-1])})
 
 
 class MissingPeer:
