@@ -20,7 +20,7 @@ from nepi_ros.datasets import FrameSet  # noqa: E402
 from nepi_ros.errors import BundleError, ConfigError  # noqa: E402
 from nepi_ros.letterbox import Letterbox  # noqa: E402
 from nepi_ros.scenes.__main__ import main as render_scenes  # noqa: E402
-from nepi_ros.training.codec import Codec, RateControl, light_codec, train_codec  # noqa: E402
+from nepi_ros.training.codec import Codec, RateControl, light_codec  # noqa: E402
 from nepi_ros.training.config import AugmentConfig, StageConfig, TrainConfig  # noqa: E402
 from nepi_ros.training.data import Frames, FrameSets  # noqa: E402
 from nepi_ros.training.degrade import degraded  # noqa: E402
@@ -33,6 +33,7 @@ from nepi_ros.training.losses import FROM_LABELS, FROM_TARGETS, segmentation_fro
 from nepi_ros.training.main import _Run, train, train_targets  # noqa: E402
 from nepi_ros.training.networks import Decoder as CodecDecoder  # noqa: E402
 from nepi_ros.training.optimiser import Optimiser  # noqa: E402
+from nepi_ros.training.stages import train_codec  # noqa: E402
 from nepi_ros.training.targets import (  # noqa: E402
     build_target,
     fuse_batch_norm,

@@ -20,8 +20,6 @@ from nepi_ros.training.codec import (  # noqa: E402
     Codec,
     Prior,
     RateControl,
-    faded,
-    importance,
     light_codec,
     one_hot,
     random_prefixes,
@@ -32,6 +30,7 @@ from nepi_ros.training.export import export_codec  # noqa: E402
 from nepi_ros.training.latent import CELLS, LatentLayout, grid  # noqa: E402
 from nepi_ros.training.networks import Decoder  # noqa: E402
 from nepi_ros.training.quantise import quantised  # noqa: E402
+from nepi_ros.training.steps import faded, importance  # noqa: E402
 
 SIZE = (144, 112)  # 9 x 7 squares of 16 pixels: odd on the finest grid already
 LAYOUT = LatentLayout.of("4/whole, 1/64, 2/32, 2 x 2/16")

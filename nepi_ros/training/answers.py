@@ -8,19 +8,15 @@ distillation, Hinton et al. 2015; of averaged answers, Radosavovic et al., "Data
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nepi_ros.progress import progress_bar
-from nepi_ros.training.config import TrainConfig, ViewsConfig
+from nepi_ros.training.config import ViewsConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.latent import MAP_CELL
-from nepi_ros.training.loop import Stage, mixed_precision
-from nepi_ros.training.losses import FROM_TARGETS
-from nepi_ros.training.networks import Encoder
+from nepi_ros.training.loop import mixed_precision
 
 _COARSEST = 32
 """Sides of what a network sees must be multiples of this."""
@@ -46,26 +42,6 @@ def _average(network: nn.Module, image: Tensor, views: ViewsConfig) -> Tensor:
             answer = F.interpolate(answer, size=size, mode="bilinear", align_corners=False)
             shares.append(torch.softmax(answer.flip(3) if mirrored else answer, dim=1))
     return torch.stack(shares).mean(0).clamp(min=_UNSURE).log().half()
-
-
-def learn_map(
-    config: TrainConfig, frames: Frames, answers: Tensor, encoder: Encoder, folder: Path, basis: str
-) -> None:
-    """Train the encoder's trunk, and what reads a map of classes from it, to give `answers` as of averaged_answers.
-
-    No other network is in these steps, so they can be many.
-    """
-    stage, reader = config.codec.classes, nn.ModuleDict({"trunk": encoder.trunk, "classes": encoder.classes})
-
-    def step(number: int) -> tuple[Tensor, dict[str, float]]:
-        image, wanted = frames.seen(stage, config.seed + 5, number, config.codec.augment or config.augment, answers)
-        image, wanted = pasted(image, wanted, config.codec.pasted)
-        image = image.contiguous(memory_format=torch.channels_last)
-        with mixed_precision(image.device):
-            logits = encoder.classes(encoder.trunk(image))
-        return FROM_TARGETS["segmentation"](logits, wanted).mean(), {}
-
-    Stage("classes", folder, reader, stage, meaning="map of classes", orthogonal=True, basis=basis).run(step)
 
 
 def pasted(image: Tensor, answers: Tensor, share: float) -> tuple[Tensor, Tensor]:

@@ -15,11 +15,11 @@ from nepi_ros.errors import ConfigError
 from nepi_ros.files import write_atomic
 from nepi_ros.tasks import TASKS
 from nepi_ros.training.assemble import accuracy_of, make_bundle
-from nepi_ros.training.codec import train_codec
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import FrameFolders, Frames, FrameSets
 from nepi_ros.training.export import export_target
 from nepi_ros.training.loop import pick_device
+from nepi_ros.training.stages import train_codec
 from nepi_ros.training.targets import check_network, robust_networks, target_networks, trained_networks
 
 _LOG = logging.getLogger(__name__)
