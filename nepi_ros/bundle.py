@@ -115,12 +115,14 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
         tables = EntropyTables.from_npz(path / "entropy.npz")
         class_tables = ClassTables.from_npz(path / CLASS_TABLES) if CLASS_TABLES in metadata["files"] else None
         LayeredCoder(tables, layers, class_tables)
+        if class_tables and class_tables.classes != len(tasks["segmentation"].classes):
+            raise CodecError(f"a map of {class_tables.classes} classes, which are not those of the task segmentation")
     except CodecError as error:
         raise BundleError(f"{path}: the entropy tables do not fit {METADATA} ({error})") from error
     try:
-        count, alone = len(layers) + len(pictures), metadata.get("profiles", {})
+        count = len(layers) + len(pictures)
         profile = Profile.from_json(metadata["profile"], count, tasks)
-        profiles = {Kind[name]: Profile.from_json(alone[name], count, _told(alone[name], tasks)) for name in alone}
+        profiles = _profiles(metadata.get("profiles", {}), count, tasks, class_tables is not None)
     except BundleError as error:
         raise BundleError(f"{where}: {error}; {RESTORE}") from None
     return Bundle(
@@ -139,9 +141,14 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
     )
 
 
-def _told(profile: Any, tasks: Iterable[str]) -> list[str]:
-    """The tasks that a profile is of."""
-    return [task for task in tasks if task in profile["agreement"]]
+def _profiles(entries: Mapping[str, Any], layers: int, tasks: Iterable[str], has_map: bool) -> dict[Kind, Profile]:
+    """The profiles of layers of one kind alone, in an order that both sides have."""
+    alone = {kind: entries[kind.name] for kind in (Kind.NUMBERS, Kind.CLASSES) if kind.name in entries}
+    told = {kind: [task for task in tasks if task in entry["agreement"]] for kind, entry in alone.items()}
+    both = [task for some in told.values() for task in some]
+    if len(alone) < len(entries) or not all(told.values()) or len(both) > len(set(both)) or (alone and not has_map):
+        raise BundleError("profiles are not of numbers or of a map of classes that is there, for tasks of their own")
+    return {kind: Profile.from_json(entry, layers, told[kind]) for kind, entry in alone.items()}
 
 
 def _order(metadata: Mapping[str, Any], where: Path) -> list[str]:

@@ -25,7 +25,7 @@ class Profile:
     frames: int = 0
 
     def bytes_of(self, layers: int, tasks: Iterable[str] = ()) -> float:
-        """Mean bytes of the first `layers` layers (0 gives 0). `tasks`: all task sets share one epitome so far."""
+        """Mean bytes of the first `layers` layers (0 gives 0), whichever of the profile's tasks are wanted."""
         self._check(layers)
         return self.bytes[layers - 1] if layers else 0.0
 

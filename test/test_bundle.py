@@ -10,7 +10,7 @@ from tiny_bundle import make_tiny_bundle
 
 from nepi_ros.bundle import Bundle, resolve_bundle, write_bundle
 from nepi_ros.bundle_files import identity
-from nepi_ros.codec import LayerShape
+from nepi_ros.codec import Kind, LayerShape
 from nepi_ros.errors import BundleError, NepiError
 from nepi_ros.profile import Profile
 
@@ -34,6 +34,49 @@ def rewrite(folder, **changes):
 
 def layers_of(*channels, height=6, width=8):
     return [{"channels": count, "height": height, "width": width} for count in channels]
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory):
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "mapped", width=64, height=48, mapped=True)
+
+
+def test_each_set_of_tasks_has_a_kind_of_layers_and_a_profile(mapped):
+    again = Bundle.load(mapped.path)
+    others = ("classification", "depth")
+    for tasks, kind in ((["segmentation"], Kind.CLASSES), (others, Kind.NUMBERS), (["depth"], Kind.NUMBERS)):
+        assert again.kind(tasks) is kind and set(tasks) <= set(again.profile_of(tasks).agreement)
+        assert again.profile_of(tasks).bytes[-1] < again.profile.bytes[-1]
+    assert again.kind(again.tasks) is Kind.BOTH and again.profile_of(again.tasks) is again.profile
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda profiles: {"BOTH": profiles["NUMBERS"]},
+        lambda profiles: {"WORDS": profiles["NUMBERS"]},
+        lambda profiles: {"CLASSES": profiles["CLASSES"] | {"agreement": {}}},
+        lambda profiles: {kind: profiles["NUMBERS"] for kind in profiles},
+        lambda profiles: list(profiles),
+        lambda profiles: {"CLASSES": None},
+    ],
+)
+def test_impossible_profiles_are_refused(mapped, tmp_path, change):
+    folder = shutil.copytree(mapped.path, tmp_path / "copy")
+    rewrite(folder, profiles=change(dict(mapped.metadata["profiles"])))
+    with pytest.raises(BundleError, match="restore it"):
+        Bundle.load(folder)
+
+
+def test_a_map_of_other_classes_than_the_task_s_is_refused(mapped, original, tmp_path):
+    folder, tasks = shutil.copytree(mapped.path, tmp_path / "copy"), dict(mapped.metadata["tasks"])
+    tasks["segmentation"] = {k: v[:3] if k in ("classes", "palette") else v for k, v in tasks["segmentation"].items()}
+    rewrite(folder, tasks=tasks)
+    with pytest.raises(BundleError, match="map of 4 classes"):
+        Bundle.load(folder)
+    rewrite(shutil.copytree(original.path, tmp_path / "other"), profiles=dict(mapped.metadata["profiles"]))
+    with pytest.raises(BundleError, match="profiles"):
+        Bundle.load(tmp_path / "other")
 
 
 def test_load_gives_what_was_written(original):

@@ -3,6 +3,7 @@
 
 import io
 import tracemalloc
+import zipfile
 from itertools import pairwise
 
 import golden
@@ -188,6 +189,14 @@ def test_tables_survive_their_file_and_equal_ones_give_equal_bytes():
     assert again.to_npz() == fit_class_tables(MAPS[:60], CLASSES).to_npz()
 
 
+def test_many_classes_in_disorder_still_give_tables_that_are_read():
+    maps = np.random.default_rng(0).integers(0, 32, (130, 92, 120)).astype(np.int8)
+    tables = fit_class_tables(maps, 32)
+    assert ClassTables.from_npz(tables.to_npz()).classes == 32
+    coder = ClassMapCoder(tables, 92, 120)
+    assert coder.bits(coder.code(maps[0].ravel())).sum() / coder.size == pytest.approx(5.0, rel=0.1)
+
+
 def changed(**arrays: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **{"format": np.int32(1), **vars(TABLES), **arrays})
@@ -204,11 +213,21 @@ def changed(**arrays: np.ndarray) -> bytes:
         {"frequencies": TABLES.frequencies[:, :-1]},
         {"frequencies": np.zeros_like(TABLES.frequencies)},
         {"frequencies": TABLES.frequencies[:0]},
+        {"format": np.array([1, 1])},
     ],
 )
 def test_broken_tables_are_refused(arrays):
     with pytest.raises(CodecError, match="restore or re-export"):
         ClassTables.from_npz(changed(**arrays))
+
+
+@pytest.mark.parametrize("header", [b"{'descr': (", b"\xff" * 30])
+def test_a_file_that_numpy_cannot_parse_is_refused(header):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("format.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(CodecError, match="restore or re-export"):
+        ClassTables.from_npz(buffer.getvalue())
 
 
 def test_layers_that_make_up_no_map_are_refused():

@@ -117,6 +117,19 @@ def test_what_goes_ahead_of_a_picture_is_one_packet(tmp_path, mtu):
     assert len(ahead.stream) <= room or ahead.count == 1
 
 
+def test_what_says_nothing_is_not_sent(tmp_path):
+    bundle = make_tiny_bundle(tmp_path / "mapped", mapped=True)
+    frame = Encoder(bundle).encode(tiny_frames(1, seed=5)[0], kind=bundle.kind(["segmentation"]))
+    profile = bundle.profile_of(["segmentation"])
+    worth = [profile.accuracy_of(layers, ["segmentation"]) for layers in range(1, frame.layers + 1)]
+    assert frame.least == 7 and not frame.segment(0, 6).stream  # six layers of numbers come before the map
+    least = wire_size(frame.segments(frame.least, data_room("camera", 1500)), "camera", 1500)
+    assert not segments_within(frame, least - 1, worth, "camera", 1500)
+    assert segments_within(frame, least, worth, "camera", 1500)[-1].stream
+    found = choices(frame, worth, "camera", 1500)
+    assert len(found.sizes) == len(found.worth) == frame.layers - 6 and abs(found.sizes[0] - least) <= 2
+
+
 def check_budgets(frame: EncodedFrame, mtu: int) -> None:
     room = data_room("camera", mtu)
     costs = [wire_size(frame.segments(count, room), "camera", mtu) for count in range(1, frame.layers + 1)]

@@ -20,6 +20,7 @@ from nepi_ros.datasets import FrameSet  # noqa: E402
 from nepi_ros.errors import BundleError, ConfigError  # noqa: E402
 from nepi_ros.letterbox import Letterbox  # noqa: E402
 from nepi_ros.scenes.__main__ import main as render_scenes  # noqa: E402
+from nepi_ros.training import targets  # noqa: E402
 from nepi_ros.training.codec import Codec, RateControl, light_codec  # noqa: E402
 from nepi_ros.training.config import AugmentConfig, StageConfig, TrainConfig  # noqa: E402
 from nepi_ros.training.data import Frames, FrameSets  # noqa: E402
@@ -40,6 +41,7 @@ from nepi_ros.training.targets import (  # noqa: E402
     load_network,
     robust_networks,
     round_weights,
+    target_networks,
     trained_networks,
 )
 
@@ -493,6 +495,38 @@ def test_a_bundle_with_a_map_of_classes_says_it_and_paints_from_it(folder, tmp_p
     assert (said == (np.arange(24) >= 12)).mean() > 0.85
 
 
+def test_a_map_that_stays_is_the_same_after_the_decoder_has_learnt(folder, frames, tmp_path):
+    codec = {
+        "layers": "2/whole, classes/4", "strong": {"steps": 0}, "classes": STAGE, "light": STAGE | {"steps": 20},
+        "views": {"zoom": [1.0]}, "target_bytes": 60,
+    }  # fmt: skip
+    config = TrainConfig.load(write_config(folder, "stays", codec=codec, **of_task("segmentation")))
+    network = build_target("segmentation", CONFIG["tasks"]["segmentation"], 0.5).eval().requires_grad_(False)
+    finer = torch.nn.Sequential(network, torch.nn.Upsample(scale_factor=2.0))  # as a network of the user's may be
+    trained = train_codec(config, frames, {"segmentation": finer}, tmp_path)
+    learnt = torch.load(tmp_path / "classes.pt", weights_only=True)["average"]
+    for name, part in (("trunk", trained.encoder.trunk), ("classes", trained.encoder.classes)):
+        for key, weight in part.state_dict().items():
+            assert torch.equal(weight, learnt[f"module.{name}.{key}"]), key
+
+
+class OfOneSize(torch.nn.Module):
+    """A network of the user's that takes frames of 96 x 64 pixels alone."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return (image * torch.ones(64, 96))[:, :2, ::4, ::4]
+
+
+def test_a_network_that_cannot_take_a_view_is_named_before_any_training(folder, frames, tmp_path, monkeypatch):
+    monkeypatch.setattr(targets, "load_network", lambda *_: OfOneSize())
+    networks = {"networks": {"segmentation": "its.onnx"}}
+    codec = MAP_ALONE | {"views": {"zoom": [1.0, 2.0]}}
+    config = TrainConfig.load(write_config(folder, "fixed", codec=codec, targets=networks))
+    with pytest.raises(ConfigError, match="codec.views.zoom: targets.networks.segmentation does not take 192 x 128"):
+        target_networks(config, folder, frames, tmp_path)
+    assert not list(tmp_path.glob("**/*.pt"))
+
+
 def test_a_light_encoder_learns_from_the_strong_one_s_example(folder, frames, places, tmp_path):
     long, none = {"steps": 60, "batch": 6, "rate": 0.003}, {"steps": 0}
     config = codec_of(folder, "pupil", strong=STAGE, imitation=long, light=none)
@@ -686,6 +720,14 @@ def test_a_network_that_computes_no_numbers_is_not_exported():
         export_target("classification", network, (96, 64))
 
 
+MAP_ALONE = {"layers": "1/16, classes/4", "strong": {"steps": 0}}
+
+
+def many_classes(count: int) -> dict:
+    settings = {"classes": [str(k) for k in range(count)], "palette": [[k, k, k] for k in range(count)]}
+    return {"tasks": {"segmentation": settings}}
+
+
 def of_task(task: str, **settings) -> dict:
     return {"tasks": {task: CONFIG["tasks"][task] | settings}}
 
@@ -732,6 +774,16 @@ def of_task(task: str, **settings) -> dict:
         ({"codec": {"layers": [1, 2, 5]}}, "codec.layers: .*is no text; write for instance 4/whole"),
         ({"codec": {"layers": "2/16, 3/8"}}, "codec.layers: '3/8' is no layer; write for instance 4/whole"),
         ({"codec": {"layers": "0/16"}}, "codec.layers: '0/16'"),
+        ({"codec": {"layers": "1/16, classes/8"}}, "codec.layers: a map of classes .* ends with classes/4"),
+        ({"codec": {"layers": "1/16, classes/4, classes/4"}}, "codec.layers: a map of classes gets finer"),
+        ({"codec": {"layers": "classes/4"}}, "codec.layers: a map of classes alone"),
+        ({"codec": {"layers": "1/16, classes/4"}}, "with a map of classes leave out .* strong: {steps: 0}"),
+        ({"codec": MAP_ALONE} | of_task("depth"), "needs the task segmentation, with 2 to 32"),
+        ({"codec": MAP_ALONE} | many_classes(33), "needs the task segmentation, with 2 to 32"),
+        ({"codec": MAP_ALONE | {"layers": "253 x 1/64, classes/4"}}, "253 layers beside a map of classes, at most 2"),
+        ({"codec": {"views": {"zoom": [0]}}}, r"codec.views.zoom: \[0\] are not numbers from 0.25 to 4"),
+        ({"codec": {"views": {"mirror": "yes"}}}, "codec.views.mirror: 'yes' is neither true nor false"),
+        ({"codec": {"pasted": 2}}, "codec.pasted: 2 is not a number from 0 to 1"),
         ({"codec": {"augment": {"zom": 1}}}, "codec.augment.zom: unknown"),
         ({"codec": {"layers": "300 x 1/16"}}, "codec.layers: more than 255 layers"),
         ({"codec": {"pictures": 1}}, "codec.pictures: 1 is neither true nor false"),

@@ -43,7 +43,9 @@ def headline_settings(results: Mapping[str, Any], targets: str, task: str) -> di
     row, chosen = results["headline"][task], {}
     curves = results["targets"][targets]["methods"]
     for method in curves:
-        usable = [p for p in curves[method] if p[task]["accuracy"] is not None]
+        # Epitomes with one kind of layers alone are no good to the other tasks, whose results are shown too.
+        whole = (p for p in curves[method] if "alone" not in p["setting"])
+        usable = [p for p in whole if p[task]["accuracy"] is not None]
         good = [p for p in usable if p[task]["accuracy"] >= row["threshold"]]
         if good:
             chosen[method] = min(good, key=lambda p: p["bytes"])["setting"]

@@ -4,12 +4,13 @@
 import numpy as np
 
 from nepi_ros.codec.classlattice import class_lattice
-from nepi_ros.codec.classtables import ClassTables, context_number, pair_number
+from nepi_ros.codec.classtables import MAX_CONTEXTS, ClassTables, context_number, pair_number
 from nepi_ros.codec.fitting import quantised
 
 _SMOOTHING = 0.1  # counts added to each class
 _BACKOFF = 2.0  # counts by which the coarser estimate enters the finer one
 _SEEN = 2  # a context met less often is not worth a row
+_PLACES = 1 << 22  # to fit on: half a gigabyte of contexts
 
 
 def fit_class_tables(maps: np.ndarray, classes: int) -> ClassTables:
@@ -19,6 +20,7 @@ def fit_class_tables(maps: np.ndarray, classes: int) -> ClassTables:
     that few frames are enough.
     """
     lattice = class_lattice(*maps.shape[1:])
+    maps = maps[:: -(-maps.size // _PLACES)]
     coded = maps.reshape(len(maps), -1)[:, lattice.order].astype(np.int64)
     around, stage = coded.T[lattice.around].reshape(4, -1), np.repeat(lattice.stage, len(maps))
     around[:, : len(maps)] = 0  # the first place has no neighbours
@@ -31,7 +33,8 @@ def fit_class_tables(maps: np.ndarray, classes: int) -> ClassTables:
     counts = np.bincount(which * classes + own, minlength=len(contexts) * classes).reshape(-1, classes)
     coarser = np.empty(len(contexts), np.intp)
     coarser[which] = pairs
-    kept = seen >= _SEEN
+    often = np.argsort(-seen, kind="stable")[: MAX_CONTEXTS // classes]
+    kept = np.sort(often[seen[often] >= _SEEN])
     finer = counts[kept] + _BACKOFF * by_pair[coarser[kept]]
     return ClassTables(contexts[kept], quantised(np.concatenate([_shares(finer), by_pair])))
 

@@ -6,7 +6,7 @@ in turn the middles of squares, with the four corners as neighbours, and the mid
 four places around. A neighbour beyond the border is replaced by the opposite one.
 
 A map can end after any part of it. The first part is all stages up to a few dozen places; each of the others is about
-an eighth of a stage, spread over the whole map.
+a quarter of the middles of squares, or an eighth of those of sides, spread over the whole map.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _middles(height: int, width: int, distance: int) -> Iterator[tuple[np.ndarra
 
 
 def _eighths(y: np.ndarray, x: np.ndarray, distance: int) -> np.ndarray:
-    """In which of up to eight shares of a stage each place is: checkerboards of checkerboards."""
+    """In which of four or eight shares of a stage each place is: checkerboards of checkerboards."""
     across, row, column = y // distance % 2, y // (2 * distance), x // (2 * distance)
     return 4 * across + 2 * ((row + column) % 2) + row % 2
 

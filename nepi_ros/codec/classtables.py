@@ -17,6 +17,8 @@ MAX_CLASSES = 32
 """The number of contexts grows with the fourth power of theirs."""
 _MAX_STAGES = 26  # of a map of 4096 x 4096 places
 _MAX_ENTRIES = 1 << 22
+MAX_CONTEXTS = 1 << 21
+"""Frequencies of single contexts that are fitted at most: half of what a file may have."""
 
 
 @dataclass(frozen=True, eq=False)

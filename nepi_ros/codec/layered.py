@@ -58,7 +58,7 @@ class LayeredCoder:
         numbers = [layer for layer in shapes if not layer.classes]
         places = [layer.channels * layer.height * layer.width for layer in shapes]
         whole = [size for size, layer in zip(places, shapes, strict=True) if not layer.part]
-        if min(places, default=0) < 1 or max(sum(whole), *places) > MAX_VALUES:
+        if not numbers or min(places) < 1 or max(sum(whole), *places) > MAX_VALUES:
             raise CodecError(f"a latent of {sum(whole)} values is empty somewhere, or has over {MAX_VALUES}")
         self.tables, self._numbers = tables, NumberCoder(tables, numbers)
         self._map = _map_coder([layer for layer in shapes if layer.classes], class_tables)

@@ -29,6 +29,11 @@ class EncodedFrame:
     layers: int
     album: Album | None = None
 
+    @property
+    def least(self) -> int:
+        """The fewest layers that say anything: before them may come some of a kind that the frame goes without."""
+        return int(np.argmax(self.latent.bits[1:] > 0)) + 1
+
     def sizes_about(self, room: int) -> list[list[int]]:
         """What `segments` makes of the first 1, 2, ... layers: bytes of each, true to a byte or two, pictures about."""
         latents = self._latents_about(min(self.layers, self.latent.layers), room)

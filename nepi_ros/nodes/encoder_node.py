@@ -232,7 +232,7 @@ class EncoderNode(ManagedNode):
         p, header = self.parameters, message.header
         tasks, mtu = p.tasks, p.mtu
         encoded, size = self._encoder.encode(message, tasks, p.pictures)
-        least = wire_size(encoded.segments(1, data_room(header.frame_id, mtu)), header.frame_id, mtu)
+        least = wire_size(encoded.segments(encoded.least, data_room(header.frame_id, mtu)), header.frame_id, mtu)
         profile = self._bundle.profile_of(tasks)
         worth = [profile.accuracy_of(layers, tasks) for layers in range(1, encoded.layers + 1)]
         possible = choices(encoded, worth, header.frame_id, mtu)

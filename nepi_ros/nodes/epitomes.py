@@ -36,10 +36,11 @@ def wire_size(segments: Iterable[Segment], frame_id: str, mtu: int) -> int:
 
 
 def choices(frame: EncodedFrame, worth: Sequence[float], frame_id: str, mtu: int) -> Choices:
-    """What each prefix of a frame costs on the wire, by the model's sizes, and what it is `worth` (one per layer).
-    Ordinary are those without a picture."""
-    sizes = _wire_about(frame, frame_id, mtu)
-    return Choices(np.array(sizes), np.array(worth[: frame.layers]), max(sizes[: frame.latent.layers]))
+    """What each prefix of a frame that says anything costs on the wire, by the model's sizes, and what it is `worth`
+    (one per layer). Ordinary are those without a picture."""
+    sizes, first = _wire_about(frame, frame_id, mtu), frame.least - 1
+    ordinary = max(sizes[: frame.latent.layers])
+    return Choices(np.array(sizes[first:]), np.array(worth[first : frame.layers]), ordinary)
 
 
 def _wire_about(frame: EncodedFrame, frame_id: str, mtu: int) -> list[int]:
@@ -51,14 +52,14 @@ def segments_within(
     frame: EncodedFrame, budget: int, worth: Sequence[float], frame_id: str, mtu: int
 ) -> list[Segment]:
     """The prefix of most `worth` (one per layer) of those that cost at most `budget` bytes on the wire, the shortest of
-    equals; empty when not even one layer fits.
+    equals; empty when not even the shortest that says anything fits.
 
     The model's sizes say what to try; what is counted is what was written.
     """
     about = _wire_about(frame, frame_id, mtu)
-    fitting = [layers for layers, size in enumerate(about, 1) if size <= budget + _INEXACT]
-    # One layer is tried whatever the model says of it: nothing else is left.
-    for layers in sorted(fitting or [1], key=lambda layers: (-worth[layers - 1], layers)):
+    fitting = [layers for layers, size in enumerate(about, 1) if layers >= frame.least and size <= budget + _INEXACT]
+    # The shortest is tried whatever the model says of it: nothing else is left.
+    for layers in sorted(fitting or [frame.least], key=lambda layers: (-worth[layers - 1], layers)):
         segments = frame.segments(layers, data_room(frame_id, mtu))
         if wire_size(segments, frame_id, mtu) <= budget:
             return segments

@@ -8,6 +8,8 @@ distillation, Hinton et al. 2015; of averaged answers, Radosavovic et al., "Data
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,12 +32,16 @@ def averaged_answers(network: nn.Module, frames: Frames, views: ViewsConfig) -> 
     return torch.cat([_average(network, frames.image[k : k + 1].float() / 255.0, views) for k in bar])
 
 
+def view_size(size: Sequence[int], zoom: float) -> tuple[int, ...]:
+    """Height and width of a view of frames of such a size."""
+    return tuple(size) if zoom == 1 else tuple(max(1, round(side * zoom / _COARSEST)) * _COARSEST for side in size)
+
+
 def _average(network: nn.Module, image: Tensor, views: ViewsConfig) -> Tensor:
     size = [side // MAP_CELL for side in image.shape[2:]]
     shares = []
     for zoom in views.zoom:
-        sides = [max(1, round(side * zoom / _COARSEST)) * _COARSEST for side in image.shape[2:]]
-        view = image if zoom == 1 else F.interpolate(image, size=sides, mode="bilinear", align_corners=False)
+        view = F.interpolate(image, view_size(image.shape[2:], zoom), mode="bilinear", align_corners=False)
         for mirrored in (False, True)[: 1 + views.mirror]:
             with mixed_precision(image.device):
                 answer = network(view.flip(3) if mirrored else view).float()

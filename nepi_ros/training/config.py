@@ -10,9 +10,12 @@ from typing import Any, TypeVar
 import yaml
 
 from nepi_ros.bundle_files import checked_name
+from nepi_ros.codec import class_layers
+from nepi_ros.codec.classtables import MAX_CLASSES
+from nepi_ros.codec.tables import MAX_LAYERS
 from nepi_ros.errors import BundleError, ConfigError
 from nepi_ros.tasks import TASKS, TaskSpec
-from nepi_ros.training.latent import LatentLayout
+from nepi_ros.training.latent import MAP_CELL, LatentLayout
 from nepi_ros.training.settings import is_number, is_whole, task_spec
 
 T = TypeVar("T")
@@ -194,7 +197,9 @@ class CodecConfig:
                     raise ConfigError(f"codec.{entry}.{task}: {share!r} is not a number from 0 to 1")
         layout = LatentLayout.of(self.layers)
         if layout.has_map and (self.kept or self.strong.steps or self.objective == "image"):
-            raise ConfigError("codec.layers: with a map of classes there is no kept, no strong and no objective image")
+            raise ConfigError(
+                "codec.layers: with a map of classes leave out kept and objective: image, and say strong: {steps: 0}"
+            )
         count = len(layout.layers)
         if self.kept is not None and not (isinstance(self.kept, int) and 1 <= self.kept <= count):
             raise ConfigError(f"codec.kept: {self.kept!r} is not a number of layers from 1 to {count}")
@@ -243,10 +248,21 @@ class TrainConfig:
             strange = set(named) - set(self.tasks)
             if strange:
                 raise ConfigError(f"{entry}: {', '.join(sorted(strange))}: not among the tasks")
-        if LatentLayout.of(self.codec.layers).has_map and "segmentation" not in self.tasks:
-            raise ConfigError("codec.layers: a map of classes needs the task segmentation")
+        if LatentLayout.of(self.codec.layers).has_map:
+            self._check_map()
         if bool(self.train and self.val) == bool(self.scenes):
             raise ConfigError("train, val: name a folder each, or give scenes instead of both")
+
+    def _check_map(self) -> None:
+        """What a map of classes needs must show before hours of training."""
+        classes = len(self.spec("segmentation").classes) if "segmentation" in self.tasks else 0
+        if not 2 <= classes <= MAX_CLASSES:
+            raise ConfigError(f"codec.layers: a map of classes needs the task segmentation, with 2 to {MAX_CLASSES}")
+        places = self.input.height // MAP_CELL, self.input.width // MAP_CELL
+        numbers = sum(channels > 0 for channels, _ in LatentLayout.of(self.codec.layers).layers)
+        most = MAX_LAYERS - len(class_layers(*places, classes))
+        if numbers > most:
+            raise ConfigError(f"codec.layers: {numbers} layers beside a map of classes, at most {most}")
 
     def spec(self, task: str) -> TaskSpec:
         """A task as the bundle will describe it."""

@@ -167,6 +167,8 @@ def _check(module: nn.Module, data: bytes, example: Tensor, source: str, toleran
         wanted = module(example).float().numpy()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     got = session.run(None, {source: example.numpy()})[0].astype(np.float32)
-    worst = float(np.abs(got - wanted).max()) if got.shape == wanted.shape else float("inf")
+    apart = np.abs(got - wanted) if got.shape == wanted.shape else np.array([np.inf])
+    # Of integers a few may lie at an edge, where the next class is another number altogether.
+    worst = float(np.quantile(apart, 0.99) if tolerance >= 1 else apart.max())
     if not worst <= tolerance:  # nor may it be no number
         raise BundleError(f"export: the ONNX network differs from the trained one by {worst:g}; please report this")

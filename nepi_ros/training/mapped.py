@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nepi_ros.training.answers import averaged_answers, pasted
 from nepi_ros.training.codec import Codec, Kinds, RateControl, light_codec
@@ -35,12 +36,12 @@ def train_beside_map(
     learn_map(config, frames, answers, codec.encoder, folder, basis)
     # Other tasks' latents are read from the same trunk, which then has to go on learning.
     others = set(config.tasks) != {"segmentation"}
-    codec.encoder.trunk.requires_grad_(others)
-    codec.encoder.classes.requires_grad_(others)
+    reader = nn.ModuleList([codec.encoder.trunk, codec.encoder.classes]).requires_grad_(others)
     control, stage = RateControl(config.codec.target_bytes), config.codec.light
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
         done = number / stage.steps
+        reader.train(others)  # a map that stays is decoded as it will be: with statistics of all frames, not of a batch
         image, answer = frames.seen(stage, config.seed + 3, number, augment_of(config), answers)
         image, prefixes = ready(config, layout, image)
         weights = importance(config.codec, layout, prefixes)
@@ -50,7 +51,9 @@ def train_beside_map(
             maps = in_full(maps)
             kinds = Kinds.random(len(image), image.device) if others else None
             decoded = codec.decode(maps, prefixes, logits, kinds)
-        sight = replace(sight, outputs=sight.outputs | {"segmentation": answer})
+        size = sight.outputs["segmentation"].shape[2:]  # a network of the user's may answer more finely than the map
+        better = F.interpolate(answer, size=size, mode="bilinear", align_corners=False)
+        sight = replace(sight, outputs=sight.outputs | {"segmentation": better})
         terms = {"map": FROM_TARGETS["segmentation"](logits, answer).mean()}
         terms |= eyes.distances(decoded, sight, kinds.importance(weights, config.tasks) if kinds else weights)
         terms["likeness"] = likeness(decoded, image, done)

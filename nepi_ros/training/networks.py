@@ -251,8 +251,6 @@ class Decoder(nn.Module):
             if classes
         )
 
-    _FOLDS = (4, 2, 1)  # of the map of classes, to 1/16, 1/8 and 1/4 of the image
-
     def forward(self, maps: Sequence[Tensor], classes: Tensor | None = None) -> Tensor:
         """`classes` [N,classes,H/4,W/4]: 1 for the class of a place, else 0; all 0 where nothing is known."""
         *grids, whole = (m if m.shape[1] else m.new_zeros(m.shape[0], 1, *m.shape[2:]) for m in maps)
