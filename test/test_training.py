@@ -505,7 +505,7 @@ def test_a_map_that_stays_is_the_same_after_the_decoder_has_learnt(folder, frame
     finer = torch.nn.Sequential(network, torch.nn.Upsample(scale_factor=2.0))  # as a network of the user's may be
     trained = train_codec(config, frames, {"segmentation": finer}, tmp_path)
     learnt = torch.load(tmp_path / "classes.pt", weights_only=True)["average"]
-    for name, part in (("trunk", trained.encoder.trunk), ("classes", trained.encoder.classes)):
+    for name, part in (("trunk", trained.encoder.trunk), ("classes", trained.encoder.class_map)):
         for key, weight in part.state_dict().items():
             assert torch.equal(weight, learnt[f"module.{name}.{key}"]), key
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,7 +41,7 @@ from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames, FrameSets
 from nepi_ros.training.export import export_codec
 from nepi_ros.training.gauge import Gauge
-from nepi_ros.training.latent import MAP_CELL, LatentLayout
+from nepi_ros.training.latent import MAP_CELL, LatentLayout, grid
 from nepi_ros.training.pictures import choose_pictures
 from nepi_ros.training.quantise import quantised
 
@@ -67,10 +68,10 @@ def make_bundle(
     tables = fit_tables(numbers, groups)
     files["entropy.npz"] = tables.to_npz()
     of_map: tuple[LayerShape, ...] = ()
-    if codec.classes:
-        maps = places.reshape(-1, size[1] // MAP_CELL, size[0] // MAP_CELL)
-        of_map = class_layers(*maps.shape[1:], codec.classes)
-        files[CLASS_TABLES] = fit_class_tables(maps, codec.classes).to_npz()
+    if codec.class_count:
+        map_size = grid(MAP_CELL, size)
+        of_map = class_layers(*map_size, codec.class_count)
+        files[CLASS_TABLES] = fit_class_tables(places.reshape(-1, *map_size), codec.class_count).to_npz()
     parts = fine_parts(LayeredCoder(tables, groups), groups, numbers, MAX_LAYERS - len(of_map))
     layers = _in_order(codec.layout, groups, parts, of_map)
     if config.notice:
@@ -118,21 +119,24 @@ def _in_order(
     layout: LatentLayout, groups: Sequence[LayerShape], parts: Sequence[int], of_map: Sequence[LayerShape]
 ) -> tuple[LayerShape, ...]:
     """The bundle's layers: those of the layout, cut in parts, and those of the map of classes where they belong."""
-    cut = iter([parted([group], [count]) for group, count in zip(groups, parts, strict=True)])
-    grids = class_lattice(of_map[0].height, of_map[0].width).grids if of_map else {}
-    layers: list[LayerShape] = []
-    done = 0
-    for channels, cell in layout.layers[: len(groups) if not of_map else None]:
-        until = done if channels else grids.get(cell // MAP_CELL, 0)
-        layers += next(cut) if channels else of_map[done:until]
-        done = until
+    cut = [parted([group], [count]) for group, count in zip(groups, parts, strict=True)]
+    if not of_map:
+        return tuple(chain.from_iterable(cut))
+    grids, layers, done = class_lattice(of_map[0].height, of_map[0].width).grids, [], 0
+    for channels, cell in layout.layers:
+        if channels:
+            layers += cut.pop(0)
+        else:
+            until = grids.get(cell // MAP_CELL, 0)
+            layers += of_map[done:until]
+            done = until
     return tuple(layers)
 
 
 def _alone(config: TrainConfig, codec: Codec) -> dict[Kind, list[str]]:
     """The kinds of layers that are enough for some of the tasks, and those tasks."""
     others = [task for task in config.tasks if task != "segmentation"]
-    return {Kind.CLASSES: ["segmentation"], Kind.NUMBERS: others} if codec.classes and others else {}
+    return {Kind.CLASSES: ["segmentation"], Kind.NUMBERS: others} if codec.class_count and others else {}
 
 
 def measure_profile(
@@ -155,8 +159,12 @@ def measure_profile(
         sizes += [len(segment.stream) for segment in segments]
         wanted = networks.run(untouched(image[None]))
         reference.add(wanted, wanted, sample, box)
-        for curve, segment in zip(curves, segments, strict=True):
-            curve.add(networks.run(decoder.decode([[segment]], kind)), wanted, sample, box)
+        outputs: dict[str, np.ndarray] = {}
+        for curve, segment, layer in zip(curves, segments, bundle.layers, strict=True):
+            sent = (Kind.CLASSES if layer.classes else Kind.NUMBERS) in kind
+            if sent or not outputs:
+                outputs = networks.run(decoder.decode([[segment]], kind))
+            curve.add(outputs, wanted, sample, box)
     return Profile(
         # A layer of zeros may leave a stream a byte shorter than it was.
         bytes=tuple(np.maximum.accumulate(sizes / len(frames))),

@@ -80,7 +80,7 @@ class Codec(nn.Module):
     def __init__(self, layout: LatentLayout, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.layout, self.encoder, self.decoder = layout, encoder, decoder
-        self.classes = decoder.map_classes
+        self.class_count = decoder.class_count
         self.priors = nn.ModuleList(Prior(layout.channels(cell)) for cell in CELLS)
 
     def sizes(self, maps: Sequence[Tensor], prefixes: Tensor) -> Sizes:

@@ -15,7 +15,7 @@ from nepi_ros.codec.classtables import MAX_CLASSES
 from nepi_ros.codec.tables import MAX_LAYERS
 from nepi_ros.errors import BundleError, ConfigError
 from nepi_ros.tasks import TASKS, TaskSpec
-from nepi_ros.training.latent import MAP_CELL, LatentLayout
+from nepi_ros.training.latent import MAP_CELL, LatentLayout, grid
 from nepi_ros.training.settings import is_number, is_whole, task_spec
 
 T = TypeVar("T")
@@ -258,9 +258,9 @@ class TrainConfig:
         classes = len(self.spec("segmentation").classes) if "segmentation" in self.tasks else 0
         if not 2 <= classes <= MAX_CLASSES:
             raise ConfigError(f"codec.layers: a map of classes needs the task segmentation, with 2 to {MAX_CLASSES}")
-        places = self.input.height // MAP_CELL, self.input.width // MAP_CELL
+        map_size = grid(MAP_CELL, (self.input.width, self.input.height))
         numbers = sum(channels > 0 for channels, _ in LatentLayout.of(self.codec.layers).layers)
-        most = MAX_LAYERS - len(class_layers(*places, classes))
+        most = MAX_LAYERS - len(class_layers(*map_size, classes))
         if numbers > most:
             raise ConfigError(f"codec.layers: {numbers} layers beside a map of classes, at most {most}")
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import math
 import warnings
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 from nepi_ros.errors import BundleError
 from nepi_ros.tasks import REGISTRY
 from nepi_ros.training.codec import LATENT_LIMIT, Codec
-from nepi_ros.training.latent import MAP_CELL, LatentLayout
+from nepi_ros.training.latent import MAP_CELL, LatentLayout, grid
 from nepi_ros.training.networks import Encoder
 from nepi_ros.training.targets import fuse_batch_norm, weight_scale
 
@@ -54,20 +55,19 @@ def _fold(convolution: nn.Conv2d, scale: float, shift: float) -> None:
 
 class DeployedDecoder(nn.Module):
     """flat latent int8 [N,T] -> image float32 [N,3,H,W] of size (width, height). Values that are not given are 0; then
-    comes the map of `classes`, where there are any."""
+    comes the map of `class_count` classes, where there are any."""
 
-    def __init__(self, decoder: nn.Module, layout: LatentLayout, size: tuple[int, int], classes: int = 0) -> None:
+    def __init__(self, decoder: nn.Module, layout: LatentLayout, size: tuple[int, int], class_count: int = 0) -> None:
         super().__init__()
-        self.decoder, self.layout, self.size, self.classes = decoder, layout, size, classes
+        self.decoder, self.layout, self.size, self.class_count = decoder, layout, size, class_count
         self.values = sum(shape.size for shape in layout.shapes(size))
 
     def forward(self, latent: Tensor) -> Tensor:
-        if not self.classes:
+        if not self.class_count:
             whole = F.pad(latent.float(), (0, self.values - latent.shape[1]))
             return self.decoder(self.layout.maps(whole, self.size))
-        grid = (self.size[1] // MAP_CELL, self.size[0] // MAP_CELL)
-        places = latent[:, self.values :].reshape(-1, 1, *grid).int()
-        classes = places == torch.arange(self.classes, dtype=torch.int32)[:, None, None]
+        places = latent[:, self.values :].reshape(-1, 1, *grid(MAP_CELL, self.size)).int()
+        classes = places == torch.arange(self.class_count, dtype=torch.int32)[:, None, None]
         return self.decoder(self.layout.maps(latent[:, : self.values].float(), self.size), classes.float())
 
 
@@ -80,10 +80,10 @@ def export_codec(codec: Codec, size: tuple[int, int], kept: int | None = None) -
     fuse_batch_norm(codec)
     values = sum(shape.size for shape in codec.layout.shapes(size)[:kept])
     encoder = DeployedEncoder(codec.encoder, codec.layout, values)
-    decoder = DeployedDecoder(codec.decoder, codec.layout, size, codec.classes)
+    decoder = DeployedDecoder(codec.decoder, codec.layout, size, codec.class_count)
     halve_weights(codec)
     image = torch.randint(0, 256, (2, size[1], size[0], 3), dtype=torch.uint8)
-    places = size[0] * size[1] // MAP_CELL**2 if codec.classes else 0
+    places = math.prod(grid(MAP_CELL, size)) if codec.class_count else 0
     latent = torch.randint(-1, 4, (2, values + places), dtype=torch.int8)
     return {
         "encoder.onnx": _export(encoder, image, "image", "latent", tolerance=1.0),

@@ -36,7 +36,7 @@ def train_beside_map(
     learn_map(config, frames, answers, codec.encoder, folder, basis)
     # Other tasks' latents are read from the same trunk, which then has to go on learning.
     others = set(config.tasks) != {"segmentation"}
-    reader = nn.ModuleList([codec.encoder.trunk, codec.encoder.classes]).requires_grad_(others)
+    reader = nn.ModuleList([codec.encoder.trunk, codec.encoder.class_map]).requires_grad_(others)
     control, stage = RateControl(config.codec.target_bytes), config.codec.light
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
@@ -67,14 +67,14 @@ def learn_map(
     config: TrainConfig, frames: Frames, answers: Tensor, encoder: Encoder, folder: Path, basis: str
 ) -> None:
     """Train the encoder's trunk, and what reads a map of classes from it, to give `answers` as of averaged_answers."""
-    stage, reader = config.codec.classes, nn.ModuleDict({"trunk": encoder.trunk, "classes": encoder.classes})
+    stage, reader = config.codec.classes, nn.ModuleDict({"trunk": encoder.trunk, "classes": encoder.class_map})
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
         image, wanted = frames.seen(stage, config.seed + 5, number, augment_of(config), answers)
         image, wanted = pasted(image, wanted, config.codec.pasted)
         image = image.contiguous(memory_format=torch.channels_last)
         with mixed_precision(image.device):
-            logits = encoder.classes(encoder.trunk(image))
+            logits = encoder.class_map(encoder.trunk(image))
         return FROM_TARGETS["segmentation"](logits, wanted).mean(), {}
 
     Stage("classes", folder, reader, stage, meaning="map of classes", orthogonal=True, basis=basis).run(step)

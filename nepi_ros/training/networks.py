@@ -207,14 +207,14 @@ class Encoder(nn.Module):
         super().__init__()
         self.trunk = LightTrunk(LightTrunk.BESIDE_MAP if classes else LightTrunk.WIDTHS)
         self.heads = Heads(layout, self.trunk.channels[-2:], Heads.BESIDE_MAP if classes else Heads.WIDTHS)
-        self.classes = ClassMap(self.trunk.channels, classes) if classes else None
+        self.class_map = ClassMap(self.trunk.channels, classes) if classes else None
 
     def forward(self, image: Tensor) -> tuple[list[Tensor], Tensor | None]:
         return self.read(self.trunk(image))
 
     def read(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor | None]:
         """What it makes of its trunk's features."""
-        return self.heads(features[-2:]), self.classes(features) if self.classes is not None else None
+        return self.heads(features[-2:]), self.class_map(features) if self.class_map is not None else None
 
 
 class Decoder(nn.Module):
@@ -231,7 +231,7 @@ class Decoder(nn.Module):
     def __init__(self, layout: LatentLayout, width: float = 1.0, classes: int = 0) -> None:
         super().__init__()
         c, b, *steps = (int(w * width) // 8 * 8 for w in (40, 64, 112, 128, 128))
-        self.map_classes = classes
+        self.class_count = classes
         self.whole = nn.Linear(max(1, layout.channels(WHOLE)), steps[-1] * self.START[0] * self.START[1])
         self.inputs = nn.ModuleList(
             nn.Conv2d(max(1, layout.channels(cell)), out, 3, 1, 1) for cell, out in zip(CELLS, steps, strict=False)
@@ -245,7 +245,7 @@ class Decoder(nn.Module):
         self.eighth_block = Block(b)
         self.quarter = nn.Sequential(nn.Conv2d(b, 4 * c, 1), nn.PixelShuffle(2))
         self.image = nn.Sequential(nn.Conv2d(c, 48, 3, 1, 1), nn.PixelShuffle(4))
-        self.classes = nn.ModuleList(
+        self.class_inputs = nn.ModuleList(
             nn.Conv2d(classes * fold * fold, out, 3 if fold == 1 else 1, padding="same")
             for fold, out in zip(self.FOLDS, (steps[0], b, c), strict=True)
             if classes
@@ -270,4 +270,5 @@ class Decoder(nn.Module):
         """What a map of classes adds at 1/16, 1/8 and 1/4 of the image."""
         if classes is None:
             return [0.0] * len(self.FOLDS)
-        return [layer(F.pixel_unshuffle(classes, fold)) for layer, fold in zip(self.classes, self.FOLDS, strict=True)]
+        folded = (F.pixel_unshuffle(classes, fold) for fold in self.FOLDS)
+        return [layer(x) for layer, x in zip(self.class_inputs, folded, strict=True)]
