@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from tiny_bundle import LAYERS, make_tiny_bundle, segmentation_network, tiny_frames
+from tiny_bundle import LAYERS, PICTURES, make_tiny_bundle, segmentation_network, tiny_frames
 
 from nepi_ros.codec import Decoder, Encoder, Segment, TargetNetworks, make_session, untouched
+from nepi_ros.codec.classmap import NOTHING
+from nepi_ros.codec.networks import MAP_WEIGHT, weighed
 from nepi_ros.codec.sessions import Network
 from nepi_ros.errors import BundleError, CodecError, ConfigError
 from nepi_ros.tasks import TASKS
@@ -71,6 +73,37 @@ def test_targets_give_each_task_its_output(bundle):
         "segmentation": (3, 4, 30, 40), "depth": (3, 1, 30, 40), "classification": (3, 5),
     }  # fmt: skip
     assert list(networks.run(untouched(tiny_frames(1)), ["depth"])) == ["depth"]
+
+
+@pytest.mark.parametrize("finer", [1, 2, 3])
+def test_a_map_counts_beside_the_network_where_it_names_a_class(finer):
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(2, 4, 6 * finer, 8 * finer)).astype(np.float32)
+    maps = random.integers(NOTHING, 4, (2, 6, 8)).astype(np.int8)
+    counted, fine = weighed(logits, maps), maps.repeat(finer, 1).repeat(finer, 2)
+    assert counted.dtype == np.float32
+    assert np.array_equal(counted.transpose(0, 2, 3, 1)[fine == NOTHING], logits.transpose(0, 2, 3, 1)[fine == NOTHING])
+    for k in range(4):
+        assert np.allclose((counted - logits)[:, k][fine == k], MAP_WEIGHT, atol=1e-5)
+        assert not (counted - logits)[:, k][fine != k].any()
+
+
+def test_a_decoder_gives_the_maps_that_came(tmp_path, bundle):
+    mapped, image = make_tiny_bundle(tmp_path / "mapped", mapped=True, pictures=PICTURES), tiny_frames(1, seed=5)[0]
+    encoder, decoder = Encoder(mapped), Decoder(mapped)
+    whole, none = encoder.encode(image, len(mapped.layers)).segment(), encoder.encode(image, 3).segment()
+    picture = encoder.encode(image).segment()
+    contents = [decoder.read([segment]) for segment in (whole, none, picture)]
+    maps = decoder.maps(contents)
+    assert maps.shape == (3, 30, 40) and (maps[1:] == NOTHING).all()
+    assert np.array_equal(maps[0].ravel(), encoder.latents(image[None])[0, -1200:])
+    images, networks = decoder.images(contents), TargetNetworks(mapped, mapped.tasks)
+    plain, counted = networks.run(images), networks.run(images, maps=maps)
+    assert np.array_equal(counted["depth"], plain["depth"])
+    assert [np.array_equal(a, b) for a, b in zip(counted["segmentation"], plain["segmentation"], strict=True)] == [
+        False, True, True,
+    ]  # fmt: skip
+    assert Decoder(bundle).maps(contents[:1]) is None
 
 
 def test_a_task_the_bundle_lacks_is_refused(tmp_path):

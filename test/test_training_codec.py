@@ -197,7 +197,7 @@ def test_exported_networks_say_and_read_a_map_of_classes(image):
     said = latent[:, values:].reshape(2, SIZE[1] // 4, SIZE[0] // 4)
     assert (said == logits.argmax(1).numpy()).mean() > 0.98
     decode = session(files["decoder.onnx"])
-    everything = codec.decode(maps, torch.tensor([6, 6]), logits).numpy()
+    everything = codec.decode(maps, torch.tensor([6, 6]), one_hot(logits, torch.tensor([4, 4]))).numpy()
     assert np.abs(decode.run(None, {"latent": latent})[0] - everything).mean() < 0.02 * np.ptp(everything)
     latent[:, values:] = NOTHING
     without = codec.decoder([rounded(m) for m in maps], torch.zeros_like(logits)).numpy()

@@ -13,6 +13,7 @@ from PIL import Image
 
 from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.judge import Judge
+from nepi_ros.bench.peers.base import Coded
 from nepi_ros.bench.points import point_key
 from nepi_ros.bench.workbench import Bench
 from nepi_ros.codec import untouched
@@ -64,19 +65,18 @@ def make_examples(
     rows = []
     for place in places:
         frame = bench.frames.frames[place]
-        row = [artist.draw("untouched", frame, {}, 0, untouched(frame.image[None])[0])]
+        row = [artist.draw("untouched", frame, {}, Coded(0, 0, untouched(frame.image[None])[0]))]
         for method, setting in settings.items():
-            row.append(artist.draw(method, frame, setting, *_code(bench, peers[method], setting, place)))
+            row.append(artist.draw(method, frame, setting, _code(bench, peers[method], setting, place)))
         rows.append(row)
     return rows
 
 
-def _code(bench: Bench, peer: Any, setting: Mapping[str, Any], place: int) -> tuple[int, np.ndarray]:
-    """Bytes and image of a frame; of a video, all frames of its run until then are coded first."""
+def _code(bench: Bench, peer: Any, setting: Mapping[str, Any], place: int) -> Coded:
+    """A frame coded; of a video, all frames of its run until then are coded first."""
     run = next(run for run in bench.frames.runs if place in run)
     before = [bench.frames.frames[i] for i in run if i <= place] if peer.video else [bench.frames.frames[place]]
-    coded = list(peer.code(before, setting))[-1]
-    return coded.size, coded.image
+    return list(peer.code(before, setting))[-1]
 
 
 class _Artist:
@@ -86,11 +86,11 @@ class _Artist:
         self._judge: Judge = bench.judge(targets)
         self._frames_id = bench.frames.fingerprint
 
-    def draw(self, method: str, frame: Frame, setting: Mapping[str, Any], size: int, image: np.ndarray) -> Example:
+    def draw(self, method: str, frame: Frame, setting: Mapping[str, Any], coded: Coded) -> Example:
         name = point_key(method, setting, self._frames_id, frame.name)[:10]
         x, y, width, height = frame.box.content
-        rgb = (image.transpose(1, 2, 0).clip(0, 1) * 255).round().astype(np.uint8)[y : y + height, x : x + width]
-        results = self._judge.results(frame, image)
+        rgb = (coded.image.transpose(1, 2, 0).clip(0, 1) * 255).round().astype(np.uint8)[y : y + height, x : x + width]
+        results = self._judge.results(frame, coded.image, coded.classes)
         files, words = {}, {}
         for task, result in results.items():
             if REGISTRY[task].dense:
@@ -98,7 +98,7 @@ class _Artist:
             else:
                 best = int(result.argmax())
                 words[task] = f"{self._specs[task].classes[best]} {result[best]:.0%}"
-        return Example(method, frame.name, setting, size, self._write(name, rgb), files, words)
+        return Example(method, frame.name, setting, coded.size, self._write(name, rgb), files, words)
 
     def _write(self, name: str, rgb: np.ndarray) -> str:
         file = io.BytesIO()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nepi_ros.bench.frames import Frame
+from nepi_ros.bench.peers.base import Coded
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import TargetNetworks, untouched
 from nepi_ros.codec.sessions import Network
@@ -73,17 +74,19 @@ class Judge:
         self._meters = meters_of(bundle)
         self._wanted: dict[int, dict[str, np.ndarray]] = {}
 
-    def counts(self, frame: Frame, image: np.ndarray | None) -> Counts:
-        """Counts of one frame for its decoded image float32 [3, H, W] (None: the frame as it is)."""
+    def counts(self, frame: Frame, coded: Coded | None) -> Counts:
+        """Counts of one frame as it was decoded (None: as it is)."""
         wanted = self._wanted.get(id(frame))
         if wanted is None:
             wanted = self._wanted[id(frame)] = self.results(frame, untouched(frame.image[None])[0])
-        got = wanted if image is None else self.results(frame, image)
+        got = wanted if coded is None else self.results(frame, coded.image, coded.classes)
         return {task: self._count(task, got[task], wanted[task], truth_of(frame.sample, task)) for task in got}
 
-    def results(self, frame: Frame, image: np.ndarray) -> dict[str, np.ndarray]:
-        """The tasks' results on an image float32 [3, H, W], over the frame's source."""
-        outputs: Mapping[str, np.ndarray] = self.networks.run(image[None])
+    def results(self, frame: Frame, image: np.ndarray, classes: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """The tasks' results on an image float32 [3, H, W], and a map of `classes` int8 [h, w] that came with it, over
+        the frame's source."""
+        maps = None if classes is None else classes[None]
+        outputs: Mapping[str, np.ndarray] = self.networks.run(image[None], maps=maps)
         made = {}
         for task, spec in self._specs.items():
             size = result_size(truth_of(frame.sample, task), frame.box)

@@ -70,7 +70,7 @@ class Bench:
         for frame, done in self._code(method, setting, tables):
             coded.append((done.size, done.wire) if done else (0, 0))
             for judge, kept in zip(judges, counts, strict=True):
-                kept.append(judge.counts(frame, done.image if done else None))
+                kept.append(judge.counts(frame, done))
         seconds = (time.perf_counter() - began) / len(judges)
         return [Point.of(method, setting, coded, kept, seconds) for kept in counts]
 

@@ -54,10 +54,12 @@ class Inference:
         rows = [row for row, job in enumerate(jobs) if job.content is not None]
         if not rows:
             return
-        images = self._decoder.images([jobs[row].content for row in rows])
+        contents = [jobs[row].content for row in rows]
+        images, maps = self._decoder.images(contents), self._decoder.maps(contents)
         for task in self._targets.tasks:
             wanted = [place for place, row in enumerate(rows) if task in task_names(jobs[row].task_mask)]
             if wanted:
-                batch = images if len(wanted) == len(rows) else images[wanted]
-                for place, output in zip(wanted, self._targets.run(batch, (task,))[task], strict=True):
+                some = slice(None) if len(wanted) == len(rows) else wanted
+                outputs = self._targets.run(images[some], (task,), None if maps is None else maps[some])
+                for place, output in zip(wanted, outputs[task], strict=True):
                     yield rows[place], task, output

@@ -163,7 +163,8 @@ def measure_profile(
         for curve, segment, layer in zip(curves, segments, bundle.layers, strict=True):
             sent = (Kind.CLASSES if layer.classes else Kind.NUMBERS) in kind
             if sent or not outputs:
-                outputs = networks.run(decoder.decode([[segment]], kind))
+                content = [decoder.read([segment], kind)]
+                outputs = networks.run(decoder.images(content), maps=decoder.maps(content))
             curve.add(outputs, wanted, sample, box)
     return Profile(
         # A layer of zeros may leave a stream a byte shorter than it was.

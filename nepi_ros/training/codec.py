@@ -21,8 +21,6 @@ from nepi_ros.training.networks import Decoder, Encoder
 LATENT_LIMIT = 127
 SLIM = 0.5
 """Width of the decoder that a bundle gets, of the strong one's."""
-# Share of the frames that come with one kind of layers alone, for each kind.
-_ALONE = 0.2
 
 
 class Prior(nn.Module):
@@ -54,11 +52,15 @@ class Kinds:
     numbers: Tensor
     classes: Tensor
 
+    def of(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps [N,C,h,w] of numbers, 0 in frames that come without."""
+        return [map_ * self.numbers[:, None, None, None] for map_ in maps]
+
     @classmethod
-    def random(cls, count: int, device: torch.device) -> Kinds:
-        """For each of `count` frames both, or by chance one alone."""
+    def random(cls, count: int, device: torch.device, share: float) -> Kinds:
+        """For each of `count` frames both, or by chance one alone, each in such a share of the frames."""
         chance = torch.rand(count)
-        return cls((chance >= _ALONE).to(device), (chance < 1 - _ALONE).to(device))
+        return cls((chance >= share).to(device), (chance < 1 - share).to(device))
 
     def importance(self, weights: dict[str, Tensor], tasks: Iterable[str]) -> dict[str, Tensor]:
         """Weights [N] of the tasks, 0 in frames that come without what a task is read from."""
@@ -90,19 +92,11 @@ class Codec(nn.Module):
         bits_sent = [channels * mask for channels, mask in zip(bits, self.layout.kept(prefixes), strict=True)]
         return Sizes(full=torch.cat(bits, 1).sum((1, 2, 3)) / 8, sent=torch.cat(bits_sent, 1).sum((1, 2, 3)) / 8)
 
-    def decode(
-        self, maps: Sequence[Tensor], prefixes: Tensor, logits: Tensor | None = None, kinds: Kinds | None = None
-    ) -> Tensor:
-        """The image [N,3,H,W] decoded from the first prefixes [N] layers, whose gradient passes the rounding. `logits`:
-        of the map of classes, where there is one; no gradient passes it. `kinds`: of layers that are sent; all."""
+    def decode(self, maps: Sequence[Tensor], prefixes: Tensor, classes: Tensor | None = None) -> Tensor:
+        """The image [N,3,H,W] decoded from the first prefixes [N] layers, whose gradient passes the rounding, and from
+        `classes` as of `one_hot`, where there is a map of them."""
         kept = self.layout.kept(prefixes)
-        known = [rounded(map_) * mask for map_, mask in zip(maps, kept, strict=True)]
-        if logits is None:
-            return self.decoder(known)
-        cells = self.layout.finest(prefixes)
-        if kinds is not None:
-            known, cells = [map_ * kinds.numbers[:, None, None, None] for map_ in known], cells * kinds.classes
-        return self.decoder(known, one_hot(logits, cells))
+        return self.decoder([rounded(map_) * mask for map_, mask in zip(maps, kept, strict=True)], classes)
 
 
 def rounded(values: Tensor) -> Tensor:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nepi_ros.codec.networks import MAP_WEIGHT
 from nepi_ros.training.answers import averaged_answers, pasted
-from nepi_ros.training.codec import Codec, Kinds, RateControl, light_codec
+from nepi_ros.training.codec import Codec, Kinds, RateControl, light_codec, one_hot
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes
@@ -24,6 +25,11 @@ from nepi_ros.training.loop import Stage, mixed_precision
 from nepi_ros.training.losses import FROM_TARGETS
 from nepi_ros.training.networks import Encoder
 from nepi_ros.training.steps import augment_of, importance, in_full, likeness, placed, ready, with_rate
+
+# Share of the frames that come with one kind of layers alone, for each kind.
+_ALONE = 0.2
+# How much the map is held to the answers while its trunk learns for other tasks too.
+_HELD = 4.0
 
 
 def train_beside_map(
@@ -49,13 +55,15 @@ def train_beside_map(
             sight = eyes.judge(image)
             maps, logits = codec.encoder(image)
             maps = in_full(maps)
-            kinds = Kinds.random(len(image), image.device) if others else None
-            decoded = codec.decode(maps, prefixes, logits, kinds)
+            kinds = Kinds.random(len(image), image.device, _ALONE if others else 0.0)
+            classes = one_hot(logits, layout.finest(prefixes) * kinds.classes)
+            decoded = codec.decode(kinds.of(maps), prefixes, classes)
         size = sight.outputs["segmentation"].shape[2:]  # a network of the user's may answer more finely than the map
         better = F.interpolate(answer, size=size, mode="bilinear", align_corners=False)
         sight = replace(sight, outputs=sight.outputs | {"segmentation": better})
-        terms = {"map": FROM_TARGETS["segmentation"](logits, answer).mean()}
-        terms |= eyes.distances(decoded, sight, kinds.importance(weights, config.tasks) if kinds else weights)
+        terms = {"map": _HELD * FROM_TARGETS["segmentation"](logits, answer).mean()}
+        told = {"segmentation": MAP_WEIGHT * classes.float()}
+        terms |= eyes.distances(decoded, sight, kinds.importance(weights, config.tasks), told)
         terms["likeness"] = likeness(decoded, image, done)
         return with_rate(terms, codec, maps, prefixes, control, done)
 

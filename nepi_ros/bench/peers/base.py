@@ -19,11 +19,13 @@ Setting = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """A frame coded and decoded: bytes of the code, bytes on the wire, image float32 [3, H, W], about 0 to 1."""
+    """A frame coded and decoded: bytes of the code, bytes on the wire, image float32 [3, H, W], about 0 to 1, and the
+    map of `classes` int8 [h, w] that came with it, if any."""
 
     size: int
     wire: int
     image: np.ndarray
+    classes: np.ndarray | None = None
 
 
 class Peer(Protocol):

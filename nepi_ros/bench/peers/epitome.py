@@ -57,7 +57,9 @@ class EpitomePeer:
             # What goes ahead of a picture is sent too, so it counts.
             payload = encoded.segments(encoded.layers, room=sys.maxsize)
             wire = epitome_wire(encoded.segments(encoded.layers, epitome_room()))
-            yield Coded(sum(len(segment.stream) for segment in payload), wire, decoder.decode([payload], kind)[0])
+            size, content = sum(len(segment.stream) for segment in payload), [decoder.read(payload, kind)]
+            maps = decoder.maps(content)
+            yield Coded(size, wire, decoder.images(content)[0], None if maps is None else maps[0])
 
 
 def _spaced(sizes: Sequence[float]) -> list[int]:
