@@ -18,6 +18,7 @@ from nepi_ros.codec.classmap import NOTHING  # noqa: E402
 from nepi_ros.training.answers import pasted  # noqa: E402
 from nepi_ros.training.codec import (  # noqa: E402
     Codec,
+    Kinds,
     Prior,
     RateControl,
     light_codec,
@@ -213,6 +214,19 @@ def test_a_prefix_knows_as_much_of_the_map_as_its_layers_say():
     for index, step in ((1, 4), (2, 2)):
         assert torch.equal(maps[index].argmax(0)[::step, ::step], likeliest[index, ::step, ::step])
     assert torch.equal(maps[1].argmax(0)[1::4, 4], likeliest[1, 0::4, 4])
+
+
+def test_frames_without_a_kind_of_layers_teach_nothing_of_its_tasks():
+    torch.manual_seed(0)
+    kinds = Kinds.random(4000, torch.device("cpu"), 0.2)
+    assert (kinds.numbers | kinds.classes).all()
+    assert [round(float((~kind).float().mean()), 1) for kind in (kinds.numbers, kinds.classes)] == [0.2, 0.2]
+    weights = kinds.importance({"depth": torch.full((4000,), 0.5)}, ["segmentation", "depth", "classification"])
+    assert torch.equal(weights["segmentation"], kinds.classes.float())
+    assert torch.equal(weights["depth"], 0.5 * kinds.numbers)
+    maps = kinds.of([torch.ones(4000, 2, 1, 1)])[0]
+    assert torch.equal(maps[:, 0, 0, 0], kinds.numbers.float())
+    assert Kinds.random(9, torch.device("cpu"), 0.0).numbers.all()
 
 
 @torch.no_grad()

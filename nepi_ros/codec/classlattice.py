@@ -5,8 +5,8 @@ From coarse to fine: first the place in the corner, then stage by stage those th
 in turn the middles of squares, with the four corners as neighbours, and the middles of the sides of squares, with the
 four places around. A neighbour beyond the border is replaced by the opposite one.
 
-A map can end after any part of it. The first part is all stages up to a few dozen places; each of the others is about
-a quarter of the middles of squares, or an eighth of those of sides, spread over the whole map.
+A map can end after any part of it. The first part is all stages up to some places; each of the others is about an
+eighth of a stage, spread over the whole map.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
-_FIRST_PART = 48
+_FIRST_PART = 12
 """Places that the first part has at least, where there are so many."""
 _CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 _BESIDE = ((-1, 0), (1, 0), (0, -1), (0, 1))
@@ -80,9 +80,11 @@ def _middles(height: int, width: int, distance: int) -> Iterator[tuple[np.ndarra
 
 
 def _eighths(y: np.ndarray, x: np.ndarray, distance: int) -> np.ndarray:
-    """In which of four or eight shares of a stage each place is: checkerboards of checkerboards."""
-    across, row, column = y // distance % 2, y // (2 * distance), x // (2 * distance)
-    return 4 * across + 2 * ((row + column) % 2) + row % 2
+    """In which of eight shares of a stage each place is: checkerboards of checkerboards."""
+    row, column = y // (2 * distance), x // (2 * distance)
+    beside = (y + x) // distance % 2 == 1
+    last = np.where(beside, y // distance, row // 2 + column // 2) % 2
+    return 4 * last + 2 * ((row + column) % 2) + row % 2
 
 
 def _near(

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nepi_ros.codec.networks import MAP_WEIGHT
 from nepi_ros.training.answers import averaged_answers, pasted
 from nepi_ros.training.codec import Codec, Kinds, RateControl, light_codec, one_hot
 from nepi_ros.training.config import TrainConfig
@@ -28,6 +27,8 @@ from nepi_ros.training.steps import augment_of, importance, in_full, likeness, p
 
 # Share of the frames that come with one kind of layers alone, for each kind.
 _ALONE = 0.2
+# How much the map counts beside the network's answer: less than it will, so that the decoder learns from both.
+_COUNTED = 4.0
 # How much the map is held to the answers while its trunk learns for other tasks too.
 _HELD = 4.0
 
@@ -62,7 +63,7 @@ def train_beside_map(
         better = F.interpolate(answer, size=size, mode="bilinear", align_corners=False)
         sight = replace(sight, outputs=sight.outputs | {"segmentation": better})
         terms = {"map": _HELD * FROM_TARGETS["segmentation"](logits, answer).mean()}
-        told = {"segmentation": MAP_WEIGHT * classes.float()}
+        told = {"segmentation": _COUNTED * classes.float()}
         terms |= eyes.distances(decoded, sight, kinds.importance(weights, config.tasks), told)
         terms["likeness"] = likeness(decoded, image, done)
         return with_rate(terms, codec, maps, prefixes, control, done)
