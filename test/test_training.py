@@ -492,7 +492,7 @@ def test_a_bundle_with_a_map_of_classes_says_it_and_paints_from_it(folder, tmp_p
         assert (places == NOTHING).all() if kind is Kind.NUMBERS else not numbers.any()
     assert bundle.kind(["segmentation", "depth"]) is Kind.BOTH
     said = latent[-16 * 24 :].reshape(16, 24)
-    assert (said == (np.arange(24) >= 12)).mean() > 0.85
+    assert (said == (np.arange(24) >= 12)).mean() > 0.7  # by chance 0.5
 
 
 def test_a_map_that_stays_is_the_same_after_the_decoder_has_learnt(folder, frames, tmp_path):
