@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encoder and decoder: maps and prefixes, the training's estimate of bits, the networks as a bundle gets them."""
 
+import contextlib
 import copy
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from nepi_ros.bench.complexity import complexity  # noqa: E402
 from nepi_ros.codec.classmap import NOTHING  # noqa: E402
+from nepi_ros.errors import BundleError  # noqa: E402
 from nepi_ros.training.answers import pasted  # noqa: E402
 from nepi_ros.training.codec import (  # noqa: E402
     Codec,
@@ -27,7 +29,7 @@ from nepi_ros.training.codec import (  # noqa: E402
     rounded,
 )  # fmt: skip
 from nepi_ros.training.config import CodecConfig  # noqa: E402
-from nepi_ros.training.export import export_codec  # noqa: E402
+from nepi_ros.training.export import _check, _export, export_codec  # noqa: E402
 from nepi_ros.training.latent import CELLS, LatentLayout, grid  # noqa: E402
 from nepi_ros.training.networks import Decoder  # noqa: E402
 from nepi_ros.training.quantise import quantised  # noqa: E402
@@ -183,6 +185,25 @@ def test_grids_may_be_left_out(layers, image):
         latent = session(files["encoder.onnx"]).run(None, {"image": frames.numpy()})[0]
         assert latent.shape == (len(frames), sum(shape.size for shape in layout.shapes(SIZE)))
         assert len(session(files["decoder.onnx"]).run(None, {"latent": latent})[0]) == len(frames)
+
+
+class Shifted(torch.nn.Module):
+    """Five numbers and 400 classes, some of them other than asked for."""
+
+    def __init__(self, numbers: float, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("more", torch.cat([torch.full((5,), numbers), 3.0 * (torch.arange(400) < classes)]))
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        return latent + self.more
+
+
+@pytest.mark.parametrize(("numbers", "classes", "good"), [(1, 4, True), (2, 0, False), (0, 5, False)])
+def test_an_export_may_differ_by_a_step_in_numbers_and_in_few_classes(numbers, classes, good):
+    example = torch.zeros(2, 405)
+    data = _export(Shifted(0, 0), example, "latent", "said", tolerance=1.0, names_from=5)
+    with contextlib.nullcontext() if good else pytest.raises(BundleError, match="differs from the trained one"):
+        _check(Shifted(numbers, classes), data, example[:1], "latent", 1.0, names_from=5)
 
 
 MAPPED = LatentLayout.of("4/whole, classes/16, 2 x 1/32, classes/8, classes/4")

@@ -83,7 +83,8 @@ def make_tiny_bundle(
         "depth": _depth(random),
         "classification": _classification(random),
     }
-    encoder = _encoder(basis, _segmentation(seed) if mapped else None)
+    colours = _colours(np.random.default_rng(seed)) if mapped else None
+    encoder = _encoder(basis, colours)
     frames = tiny_frames(10, width, height, seed)
     numbers = CHANNELS * height * width // BLOCK**2
     latents, maps = np.split(_latents(encoder, frames, Path(path)), [numbers], axis=1)
@@ -99,7 +100,6 @@ def make_tiny_bundle(
     }
     nothing = (0.0,) * (len(layers) + len(pictures))
     metadata["profile"] = Profile(nothing, dict.fromkeys(tasks, nothing)).to_json()
-    colours = _segmentation(seed) if mapped else None
     files = {"encoder.onnx": encoder, "decoder.onnx": _decoder(basis, height, width, colours)}
     files |= {f"{task}.onnx": networks[task] for task in tasks}
     files |= {"entropy.npz": fit_tables(latents, groups).to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
@@ -163,9 +163,14 @@ def _basis() -> np.ndarray:
     return np.stack(patterns).astype(np.float32)
 
 
-def _segmentation(seed: int) -> np.ndarray:
-    """The four colours, float64 [4, 3], of the segmentation network of a seed."""
-    return np.random.default_rng(seed).uniform(0.2, 0.8, (len(CLASSES), 3))
+def _colours(random: np.random.Generator) -> np.ndarray:
+    """A colour for each class, float64 [4, 3], of pixels from 0 to 1; the first that a bundle draws from its seed."""
+    return random.uniform(0.2, 0.8, (len(CLASSES), 3))
+
+
+def _nearest(colours: np.ndarray, white: float = 1.0) -> dict[str, np.ndarray]:
+    """Weights of a convolution whose logits are largest for the nearest colour, for pixels from 0 to `white`."""
+    return {"weight": 20 / white * colours[:, :, None, None], "bias": -10 * (colours**2).sum(axis=1)}
 
 
 def _encoder(basis: np.ndarray, colours: np.ndarray | None = None) -> bytes:
@@ -189,7 +194,7 @@ def _encoder(basis: np.ndarray, colours: np.ndarray | None = None) -> bytes:
             helper.make_node("Flatten", ["classes"], ["places"]),
             helper.make_node("Concat", ["numbers", "places"], ["latent"], axis=1),
         ]
-        constants |= {"weight": 20 * colours[:, :, None, None] / 255, "bias": -10 * (colours**2).sum(axis=1)}
+        constants |= _nearest(colours, white=255)
     source, result = (
         ("image", TensorProto.UINT8, ["N", "H", "W", 3]),
         ("latent", TensorProto.INT8, ["N", "T"]),
@@ -230,12 +235,11 @@ def _decoder(basis: np.ndarray, height: int, width: int, colours: np.ndarray | N
 
 def segmentation_network(random: np.random.Generator) -> bytes:
     """Each quarter-size pixel goes to the nearest of four colours."""
-    colours = random.uniform(0.2, 0.8, (len(CLASSES), 3))
     nodes = [
         helper.make_node("AveragePool", ["image"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
         helper.make_node("Conv", ["small", "weight", "bias"], ["logits"]),
     ]
-    constants = {"weight": 20 * colours[:, :, None, None], "bias": -10 * (colours**2).sum(axis=1)}
+    constants = _nearest(_colours(random))
     return _model(nodes, constants, _IMAGE, ("logits", TensorProto.FLOAT, ["N", len(CLASSES), "h", "w"]))
 
 

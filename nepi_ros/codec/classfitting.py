@@ -5,7 +5,7 @@ import numpy as np
 
 from nepi_ros.codec.classlattice import class_lattice
 from nepi_ros.codec.classtables import MAX_CONTEXTS, ClassTables, context_number, pair_number
-from nepi_ros.codec.fitting import quantised
+from nepi_ros.codec.fitting import normalised, quantised
 
 _SMOOTHING = 0.1  # counts added to each class
 _BACKOFF = 2.0  # counts by which the coarser estimate enters the finer one
@@ -28,7 +28,7 @@ def fit_class_tables(maps: np.ndarray, classes: int) -> ClassTables:
     shares = np.bincount(own, minlength=classes) + _SMOOTHING
     pairs = pair_number(around, stage, classes)
     by_pair = np.bincount(pairs * classes + own, minlength=(lattice.stage[-1] + 1) * classes**3).reshape(-1, classes)
-    by_pair = _shares(by_pair + shares / shares.sum())
+    by_pair = normalised(by_pair + shares / shares.sum())
     contexts, which, seen = np.unique(context_number(around, stage, classes), return_inverse=True, return_counts=True)
     counts = np.bincount(which * classes + own, minlength=len(contexts) * classes).reshape(-1, classes)
     coarser = np.empty(len(contexts), np.intp)
@@ -36,8 +36,4 @@ def fit_class_tables(maps: np.ndarray, classes: int) -> ClassTables:
     often = np.argsort(-seen, kind="stable")[: MAX_CONTEXTS // classes]
     kept = np.sort(often[seen[often] >= _SEEN])
     finer = counts[kept] + _BACKOFF * by_pair[coarser[kept]]
-    return ClassTables(contexts[kept], quantised(np.concatenate([_shares(finer), by_pair])))
-
-
-def _shares(weights: np.ndarray) -> np.ndarray:
-    return weights / weights.sum(axis=1, keepdims=True)
+    return ClassTables(contexts[kept], quantised(np.concatenate([finer, by_pair])))

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from nepi_ros.codec.npz import read_npz, write_npz
+from nepi_ros.codec.npz import demand, read_npz, write_npz
 from nepi_ros.codec.tables import TOTAL
-from nepi_ros.errors import CodecError
 
 FORMAT = 1
 MAX_CLASSES = 32
@@ -19,6 +19,8 @@ _MAX_STAGES = 26  # of a map of 4096 x 4096 places
 _MAX_ENTRIES = 1 << 22
 MAX_CONTEXTS = 1 << 21
 """Frequencies of single contexts that are fitted at most: half of what a file may have."""
+
+_demand = partial(demand, "tables of classes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ class ClassTables:
 
     def to_npz(self) -> bytes:
         """The tables as the bytes of an .npz file; equal tables give equal bytes."""
-        return write_npz({"contexts": self.contexts, "frequencies": self.frequencies}, FORMAT)
+        return write_npz(vars(self), FORMAT)
 
     @classmethod
     def from_npz(cls, source: bytes | str | Path) -> ClassTables:
@@ -88,8 +90,3 @@ def pair_number(around: np.ndarray, stage: np.ndarray, classes: int) -> np.ndarr
     """The number of contexts by the second and third neighbour alone, intp [n], as ClassTables counts them."""
     ascending = np.sort(around, axis=0)
     return (stage * classes + ascending[1]) * classes + ascending[2]
-
-
-def _demand(good: bool | np.bool_, what: str) -> None:
-    if not good:
-        raise CodecError(f"tables of classes: {what}; restore or re-export the bundle")

@@ -160,13 +160,14 @@ def _frequencies(counts: np.ndarray, sizes: np.ndarray, reference_levels: int) -
     """Integer frequencies from counts [C, contexts, S + 1], sparse contexts backed off to coarser ones."""
     channels, contexts, width = counts.shape
     used = (np.arange(width) <= sizes[:, None]).astype(np.float64)
-    marginal = _normalised(counts.sum(axis=1) + _SMOOTHING * used)[:, None]
+    marginal = normalised(counts.sum(axis=1) + _SMOOTHING * used)[:, None]
     levels = counts.reshape(channels, reference_levels, -1, width)
-    by_neighbours = _normalised(levels.sum(axis=1) + _BACKOFF * marginal)[:, None]
+    by_neighbours = normalised(levels.sum(axis=1) + _BACKOFF * marginal)[:, None]
     return quantised((levels + _BACKOFF * by_neighbours).reshape(counts.shape))
 
 
-def _normalised(weights: np.ndarray) -> np.ndarray:
+def normalised(weights: np.ndarray) -> np.ndarray:
+    """Shares that sum to 1 along the last axis, from `weights` [..., S]."""
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
@@ -174,7 +175,7 @@ def quantised(weights: np.ndarray) -> np.ndarray:
     """Integers uint16 [..., S] near `weights` that sum to TOTAL, at least 1 where the weight is positive."""
     used = weights > 0
     spare = TOTAL - used.sum(axis=-1, keepdims=True)
-    rows = np.floor(_normalised(weights) * spare).astype(np.int64) + used
+    rows = np.floor(normalised(weights) * spare).astype(np.int64) + used
     top = rows.argmax(axis=-1)[..., None]
     missing = TOTAL - rows.sum(axis=-1, keepdims=True)
     np.put_along_axis(rows, top, np.take_along_axis(rows, top, axis=-1) + missing, axis=-1)

@@ -100,9 +100,9 @@ class LayeredCoder:
             self._check(segment, done)
             decoder = SymbolDecoder(segment.stream)
             if Kind.NUMBERS in kind:
-                self._numbers.read(decoder, known, *self._ends(self._numbers_before, segment))
+                self._numbers.read(decoder, known, *_ends(self._numbers_before, segment.first, segment.stop))
             if self._map and Kind.CLASSES in kind:
-                self._map.read(decoder, classes, *self._ends(self._parts_before, segment))
+                self._map.read(decoder, classes, *_ends(self._parts_before, segment.first, segment.stop))
             done = segment.stop
         latent, parts = self._numbers.latent(known), self._parts_before[done] if Kind.CLASSES in kind else 0
         return np.concatenate([latent, self._map.raster(classes, parts)]) if self._map else latent
@@ -117,11 +117,11 @@ class LayeredCoder:
 
     def write(self, coded: "CodedLatent", first: int, count: int) -> bytes:
         """The stream of a latent's layers first to first + count - 1."""
-        encoder, layers = SymbolEncoder(), Segment(first, count, b"")
+        encoder, stop = SymbolEncoder(), first + count
         if coded.numbers is not None:
-            self._numbers.write(encoder, coded.numbers, *self._ends(self._numbers_before, layers))
+            self._numbers.write(encoder, coded.numbers, *_ends(self._numbers_before, first, stop))
         if coded.classes is not None:
-            self._map.write(encoder, coded.classes, *self._ends(self._parts_before, layers))
+            self._map.write(encoder, coded.classes, *_ends(self._parts_before, first, stop))
         return encoder.stream()
 
     def bits(self, coded: "CodedLatent") -> np.ndarray:
@@ -133,11 +133,6 @@ class LayeredCoder:
             bits[self._of_map] = self._map.bits(coded.classes)
         return bits
 
-    @staticmethod
-    def _ends(before: Sequence[int], segment: Segment) -> tuple[int, int]:
-        """Of one kind of layers the first in a segment, and the first after it."""
-        return before[segment.first], before[segment.stop]
-
     def _check(self, segment: Segment, done: int) -> None:
         """Refuse what cannot be before any work is done on it."""
         if segment.first != done or segment.count < 1 or segment.stop > self.layers:
@@ -148,6 +143,11 @@ class LayeredCoder:
         size = sum(self._sizes[segment.first : segment.stop])
         if len(segment.stream) > size * _SYMBOL_BITS // 8 + 8:
             raise CodecError(f"{len(segment.stream)} bytes are more than any {segment.count} layers take")
+
+
+def _ends(before: Sequence[int], first: int, stop: int) -> tuple[int, int]:
+    """Of one kind of layers the first among layers first to stop - 1, and the first after them."""
+    return before[first], before[stop]
 
 
 def _map_coder(layers: Sequence[LayerShape], tables: ClassTables | None) -> ClassMapCoder | None:

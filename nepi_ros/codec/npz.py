@@ -13,6 +13,12 @@ from nepi_ros.errors import CodecError
 _MOST = 40 << 20  # bytes that a file may unpack to
 
 
+def demand(whose: str, good: bool | np.bool_, what: str) -> None:
+    """Raise CodecError unless tables are as they must be."""
+    if not good:
+        raise CodecError(f"{whose}: {what}; restore or re-export the bundle")
+
+
 def write_npz(arrays: Mapping[str, np.ndarray], file_format: int) -> bytes:
     """The bytes of an .npz file with `arrays` and the number of their `format`."""
     buffer = io.BytesIO()

@@ -7,12 +7,12 @@ whatever their processors, compute the same model (Balle et al., Integer Network
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from nepi_ros.codec.npz import read_npz, write_npz
-from nepi_ros.errors import CodecError
+from nepi_ros.codec.npz import demand, read_npz, write_npz
 
 FORMAT = 2
 _WITHOUT_ESCAPES = 1  # the format in which all escaped values were equally likely
@@ -22,6 +22,8 @@ VALUES = 256
 MAX_CHANNELS = 1024
 MAX_LAYERS = 255
 _MAX_ENTRIES = 1 << 22  # frequencies in all; 8 MiB as uint16
+
+_demand = partial(demand, "entropy tables")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,7 @@ class EntropyTables:
 
     def to_npz(self) -> bytes:
         """The tables as the bytes of an .npz file; equal tables give equal bytes."""
-        return write_npz({field.name: getattr(self, field.name) for field in fields(self)}, FORMAT)
+        return write_npz(vars(self), FORMAT)
 
     @classmethod
     def from_npz(cls, source: bytes | str | Path) -> "EntropyTables":
@@ -144,11 +146,6 @@ def _check_references(tables: EntropyTables) -> None:
             bool((np.diff(getattr(tables, name).astype(np.int32), axis=1) >= 0).all()),
             f"{name} do not ascend",
         )
-
-
-def _demand(good: bool | np.bool_, what: str) -> None:
-    if not good:
-        raise CodecError(f"entropy tables: {what}; restore or re-export the bundle")
 
 
 def layer_slices(layers: Sequence[int]) -> list[slice]:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from nepi_ros.progress import progress_bar
 from nepi_ros.training.config import ViewsConfig
 from nepi_ros.training.data import Frames
-from nepi_ros.training.latent import MAP_CELL
+from nepi_ros.training.latent import MAP_CELL, grid
 from nepi_ros.training.loop import mixed_precision
 
 _COARSEST = 32
@@ -38,7 +38,7 @@ def view_size(size: Sequence[int], zoom: float) -> tuple[int, ...]:
 
 
 def _average(network: nn.Module, image: Tensor, views: ViewsConfig) -> Tensor:
-    size = [side // MAP_CELL for side in image.shape[2:]]
+    size = grid(MAP_CELL, image.shape[:1:-1])
     shares = []
     for zoom in views.zoom:
         view = F.interpolate(image, view_size(image.shape[2:], zoom), mode="bilinear", align_corners=False)

@@ -146,8 +146,7 @@ class RateControl:
 
 
 def light_codec(layout: LatentLayout, classes: int = 0) -> Codec:
-    """What a bundle gets, untrained; with a map of so many `classes`, where the layout has one."""
-    classes = classes if layout.has_map else 0
+    """What a bundle gets, untrained; with a map of so many `classes`, which the layout then has."""
     return Codec(layout, Encoder(layout, classes), Decoder(layout, SLIM, classes))
 
 

@@ -248,18 +248,19 @@ class TrainConfig:
             strange = set(named) - set(self.tasks)
             if strange:
                 raise ConfigError(f"{entry}: {', '.join(sorted(strange))}: not among the tasks")
-        if LatentLayout.of(self.codec.layers).has_map:
-            self._check_map()
+        layout = LatentLayout.of(self.codec.layers)
+        if layout.has_map:
+            self._check_map(layout)
         if bool(self.train and self.val) == bool(self.scenes):
             raise ConfigError("train, val: name a folder each, or give scenes instead of both")
 
-    def _check_map(self) -> None:
+    def _check_map(self, layout: LatentLayout) -> None:
         """What a map of classes needs must show before hours of training."""
         classes = len(self.spec("segmentation").classes) if "segmentation" in self.tasks else 0
         if not 2 <= classes <= MAX_CLASSES:
             raise ConfigError(f"codec.layers: a map of classes needs the task segmentation, with 2 to {MAX_CLASSES}")
         map_size = grid(MAP_CELL, (self.input.width, self.input.height))
-        numbers = sum(channels > 0 for channels, _ in LatentLayout.of(self.codec.layers).layers)
+        numbers = sum(channels > 0 for channels, _ in layout.layers)
         most = MAX_LAYERS - len(class_layers(*map_size, classes))
         if numbers > most:
             raise ConfigError(f"codec.layers: {numbers} layers beside a map of classes, at most {most}")
