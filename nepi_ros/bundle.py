@@ -41,7 +41,7 @@ from nepi_ros.tasks import REGISTRY, TASKS, TaskSpec, task_mask
 class Bundle:
     """A verified bundle. `input_size` is (width, height). `layers` are the latent's, most important first; where some
     are of a map of classes, there are `class_tables`. After them come `pictures`, smallest first, which count as a
-    layer each.
+    layer each. `answers`: the tasks that the decoder answers itself; for the networks of others it paints an image.
 
     `profile` is that of all layers, for all tasks; `profiles` are those of layers of one kind alone, each for the tasks
     that need no other."""
@@ -52,6 +52,7 @@ class Bundle:
     input_size: tuple[int, int]
     layers: tuple[LayerShape, ...]
     pictures: tuple[PictureFormat, ...]
+    answers: tuple[str, ...]
     tasks: dict[str, TaskSpec]
     profile: Profile
     profiles: dict[Kind, Profile]
@@ -111,12 +112,17 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
     if len(layers) + len(pictures) > MAX_LAYERS:
         raise BundleError(f"{where}: {len(layers)} layers and {len(pictures)} pictures, at most {MAX_LAYERS} together")
     tasks = {name: _task(name, metadata["tasks"][name], metadata["files"], where) for name in _order(metadata, where)}
+    answers = tuple(name for name in tasks if name in metadata.get("answers", ()))
+    if len(answers) < len(metadata.get("answers", ())):
+        raise BundleError(f"{where}: answers must be some of {', '.join(tasks)}, not {metadata['answers']}")
     try:
         tables = EntropyTables.from_npz(path / "entropy.npz")
         class_tables = ClassTables.from_npz(path / CLASS_TABLES) if CLASS_TABLES in metadata["files"] else None
         LayeredCoder(tables, layers, class_tables)
         if class_tables and class_tables.classes != len(tasks["segmentation"].classes):
             raise CodecError(f"a map of {class_tables.classes} classes, which are not those of the task segmentation")
+        if class_tables and "segmentation" not in answers:
+            raise CodecError("a map of classes beside a decoder that does not answer with it")
     except CodecError as error:
         raise BundleError(f"{path}: the entropy tables do not fit {METADATA} ({error})") from error
     try:
@@ -132,6 +138,7 @@ def _parse(path: Path, metadata: Mapping[str, Any]) -> Bundle:
         input_size=size,
         layers=layers,
         pictures=pictures,
+        answers=answers,
         tasks=tasks,
         profile=profile,
         profiles=profiles,

@@ -57,10 +57,10 @@ def test_more_bytes_are_a_better_picture(name: str, bundle: Bundle, frames: Benc
     settings = method.settings()
     coarse, fine = (list(method.code(run, setting)) for setting in (settings[0], settings[-1]))
     assert sum(c.size for c in coarse) < sum(c.size for c in fine)
-    assert np.mean([error(f, c.image) for f, c in zip(run, coarse, strict=True)]) > np.mean(
-        [error(f, c.image) for f, c in zip(run, fine, strict=True)]
+    assert np.mean([error(f, c.view.image) for f, c in zip(run, coarse, strict=True)]) > np.mean(
+        [error(f, c.view.image) for f, c in zip(run, fine, strict=True)]
     )
-    assert max(error(f, c.image) for f, c in zip(run, fine, strict=True)) < 0.08
+    assert max(error(f, c.view.image) for f, c in zip(run, fine, strict=True)) < 0.08
     assert all(c.size < c.wire < c.size + 300 * (1 + c.size // 1000) for c in fine)
 
 
@@ -70,7 +70,7 @@ def test_a_frame_coded_twice_is_the_same(name: str, bundle: Bundle, frames: Benc
     setting = method.settings()[len(method.settings()) // 2]
     first, second = list(method.code(run, setting)), list(method.code(run, setting))
     assert [c.size for c in first] == [c.size for c in second]
-    assert all(np.array_equal(a.image, b.image) for a, b in zip(first, second, strict=True))
+    assert all(np.array_equal(a.view.image, b.view.image) for a, b in zip(first, second, strict=True))
 
 
 def test_what_goes_ahead_of_a_picture_counts(tmp_path: Path, frames: BenchFrames) -> None:
@@ -82,7 +82,7 @@ def test_what_goes_ahead_of_a_picture_counts(tmp_path: Path, frames: BenchFrames
     encoded = Encoder(pictured).encode(frames.frames[0].image)
     ahead, picture = encoded.segments(pictured.layer_count, 10**6)
     assert coded.size == len(ahead.stream) + len(picture.stream) > len(pictures[0].write(frames.frames[0].image))
-    assert error(frames.frames[0], coded.image) < 0.01
+    assert error(frames.frames[0], coded.view.image) < 0.01
 
 
 def test_bars_are_not_coded(bundle: Bundle, frames: BenchFrames) -> None:
@@ -92,8 +92,8 @@ def test_bars_are_not_coded(bundle: Bundle, frames: BenchFrames) -> None:
     method = peer("jpeg", bundle)
     coded = next(iter(method.code([boxed], {"quality": 30, "subsampling": "4:2:0"})))
     assert boxed.content.shape == (HEIGHT, HEIGHT, 3)
-    assert (coded.image[:, :, :16] == np.float32(127 / 255)).all()
-    assert error(boxed, coded.image) < 0.1
+    assert (coded.view.image[:, :, :16] == np.float32(127 / 255)).all()
+    assert error(boxed, coded.view.image) < 0.1
 
 
 def test_video_is_refused_without_runs(bundle: Bundle) -> None:

@@ -58,6 +58,18 @@ def results(out: Path) -> dict[str, Any]:
     return json.loads((out / "results.json").read_text())
 
 
+def test_answers_count_as_what_networks_see_does(data: Path, tmp_path: Path) -> None:
+    answering = make_tiny_bundle(tmp_path / "answering", width=WIDTH, height=HEIGHT, mapped=True)
+    assert bench(answering, data, tmp_path / "out", peers=("epitome", "jpeg")) == 0
+    found = results(tmp_path / "out")
+    assert found["run"]["bundle"]["answers"] == ["segmentation", "depth"]
+    points = found["targets"]["plain"]["methods"]["epitome"]
+    for task in answering.tasks:
+        assert max(p[task]["agreement"] for p in points if p[task]["agreement"] is not None) > 0.9
+    text = (tmp_path / "out" / "index.html").read_text()
+    assert "bring some answers themselves" in text
+
+
 def test_every_method_has_a_row_for_every_task(finished: Path, bundle: Bundle) -> None:
     found = results(finished)
     assert list(found["headline"]) == list(bundle.tasks)

@@ -7,9 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 from tiny_bundle import LAYERS, PICTURES, make_tiny_bundle, segmentation_network, tiny_frames
 
-from nepi_ros.codec import Decoder, Encoder, Segment, TargetNetworks, make_session, untouched
-from nepi_ros.codec.classmap import NOTHING
-from nepi_ros.codec.networks import MAP_WEIGHT, weighed
+from nepi_ros.codec import Decoder, Encoder, Segment, TargetNetworks, View, make_session, untouched
 from nepi_ros.codec.sessions import Network
 from nepi_ros.errors import BundleError, CodecError, ConfigError
 from nepi_ros.tasks import TASKS
@@ -24,7 +22,8 @@ def test_a_longer_prefix_gives_a_better_picture(bundle):
     frame = tiny_frames(1, seed=5)[0]
     encoded = Encoder(bundle).encode(frame)
     assert encoded.layers == len(LAYERS)
-    images = Decoder(bundle).decode([[encoded.segment(0, k)] for k in range(1, len(LAYERS) + 1)])
+    views = Decoder(bundle).decode([[encoded.segment(0, k)] for k in range(1, len(LAYERS) + 1)])
+    images = np.stack([view.image for view in views])
     assert images.shape == (len(LAYERS), 3, 120, 160) and images.dtype == np.float32
     errors = ((images - untouched(frame[None])) ** 2).mean(axis=(1, 2, 3))
     assert (np.diff(errors) < 0).all() and errors[-1] < 0.005
@@ -52,7 +51,7 @@ def test_segments_hold_all_layers_and_fit_their_room(bundle, room):
 
 
 def test_no_layers_decode_to_an_even_picture(bundle):
-    assert np.ptp(Decoder(bundle).decode([[]])) == 0
+    assert np.ptp(Decoder(bundle).decode([[]])[0].image) == 0
 
 
 def test_one_damaged_frame_is_an_error(bundle):
@@ -75,35 +74,32 @@ def test_targets_give_each_task_its_output(bundle):
     assert list(networks.run(untouched(tiny_frames(1)), ["depth"])) == ["depth"]
 
 
-@pytest.mark.parametrize("finer", [1, 2, 3])
-def test_a_map_counts_beside_the_network_where_it_names_a_class(finer):
-    random = np.random.default_rng(0)
-    logits = random.normal(size=(2, 4, 6 * finer, 8 * finer)).astype(np.float32)
-    maps = random.integers(NOTHING, 4, (2, 6, 8)).astype(np.int8)
-    counted, fine = weighed(logits, maps), maps.repeat(finer, 1).repeat(finer, 2)
-    assert counted.dtype == np.float32
-    assert np.array_equal(counted.transpose(0, 2, 3, 1)[fine == NOTHING], logits.transpose(0, 2, 3, 1)[fine == NOTHING])
-    for k in range(4):
-        assert np.allclose((counted - logits)[:, k][fine == k], MAP_WEIGHT, atol=1e-5)
-        assert not (counted - logits)[:, k][fine != k].any()
-
-
-def test_a_decoder_gives_the_maps_that_came(tmp_path, bundle):
+def test_a_decoder_that_answers_leaves_pictures_to_the_networks(tmp_path, bundle):
     mapped, image = make_tiny_bundle(tmp_path / "mapped", mapped=True, pictures=PICTURES), tiny_frames(1, seed=5)[0]
     encoder, decoder = Encoder(mapped), Decoder(mapped)
-    whole, none = encoder.encode(image, len(mapped.layers)).segment(), encoder.encode(image, 3).segment()
-    picture = encoder.encode(image).segment()
-    contents = [decoder.read([segment]) for segment in (whole, none, picture)]
-    maps = decoder.maps(contents)
-    assert maps.shape == (3, 30, 40) and (maps[1:] == NOTHING).all()
-    assert np.array_equal(maps[0].ravel(), encoder.latents(image[None])[0, -1200:])
-    images, networks = decoder.images(contents), TargetNetworks(mapped, mapped.tasks)
-    plain, counted = networks.run(images), networks.run(images, maps=maps)
-    assert np.array_equal(counted["depth"], plain["depth"])
-    assert [np.array_equal(a, b) for a, b in zip(counted["segmentation"], plain["segmentation"], strict=True)] == [
-        False, True, True,
-    ]  # fmt: skip
-    assert Decoder(bundle).maps(contents[:1]) is None
+    few, whole, picture = (encoder.encode(image, k).segment() for k in (3, len(mapped.layers), mapped.layer_count))
+    views = decoder.decode([[few], [picture], [whole]])
+    dense = ["segmentation", "depth"]
+    assert [list(view.answers) for view in views] == [dense, [], dense]
+    networks = TargetNetworks(mapped, mapped.tasks)
+    seen, looked = networks.see(views), networks.run(np.stack([view.image for view in views]))
+    for task in TASKS:
+        for output, view, other in zip(seen[task], views, looked[task], strict=True):
+            assert output is view.answers[task] if task in view.answers else np.array_equal(output, other)
+    # What answers are made of here is what the other bundle's decoder paints for the same networks.
+    painted = Decoder(bundle).decode([[Encoder(bundle).encode(image, 3).segment()]])
+    for task, outputs in TargetNetworks(bundle, TASKS).see(painted).items():
+        assert np.allclose(outputs[0], seen[task][0], atol=1e-4)
+
+
+def test_tasks_that_are_answered_need_no_image(tmp_path):
+    bundle = make_tiny_bundle(tmp_path / "one", tasks=["segmentation", "depth"], mapped=True)
+    segment = Encoder(bundle).encode(tiny_frames(1)[0]).segment()
+    assert [view.image for view in Decoder(bundle).decode([[segment]])] == [None]
+    networks = TargetNetworks(bundle, ["depth"])
+    answer = np.zeros((1, 2, 2), np.float32)
+    assert networks.see([View(answers={"depth": answer})])["depth"][0] is answer
+    assert networks.see([], ["depth"]) == {"depth": []}
 
 
 def test_a_task_the_bundle_lacks_is_refused(tmp_path):
@@ -145,18 +141,18 @@ def identity_network(path, source=("image", TensorProto.FLOAT, ["N", 3, 4]), res
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        ({"source": ("picture", TensorProto.FLOAT, ["N", 3, 4])}, "has inputs.*must have one named 'image'"),
+        ({"source": ("picture", TensorProto.FLOAT, ["N", 3, 4])}, "has inputs.*must have ..image.."),
         ({"source": ("image", TensorProto.DOUBLE, ["N", 3, 4])}, r"input 'image' is tensor\(double\), must be float32"),
         ({"source": ("image", TensorProto.FLOAT, [1, 3, 4])}, "fixed batch size"),
         ({"source": ("image", TensorProto.FLOAT, ["N", 3, 5])}, r"must be \[N, 3, 4\]"),
         ({"source": ("image", TensorProto.FLOAT, ["N", 3])}, r"must be \[N, 3, 4\]"),
-        ({"result": "picture"}, "has outputs.*must have one named 'image2'"),
+        ({"result": "picture"}, "has outputs.*must have ..image2.."),
     ],
 )
 def test_networks_that_break_the_contract_are_named(tmp_path, made, message):
     path = identity_network(tmp_path / "odd.onnx", **made)
     with pytest.raises(BundleError, match=f"odd.onnx: .*{message}"):
-        Network(path, ("image", np.float32, (3, 4)), ("image2", np.float32, (None, 4)))
+        Network(path, ("image", np.float32, (3, 4)), [("image2", np.float32, (None, 4))])
 
 
 def test_shapes_that_only_show_at_work_are_checked_too(tmp_path):
@@ -165,12 +161,12 @@ def test_shapes_that_only_show_at_work_are_checked_too(tmp_path):
         segmentation_network(np.random.default_rng(0))
     )  # a quarter of the input's size, which it does not tell
     with pytest.raises(BundleError, match=r"odd.onnx: output 'logits' came as \(1, 4, 4, 4\), must be \[N, 4, 4, 5\]"):
-        Network(path, ("image", np.float32, (3, 16, 16)), ("logits", np.float32, (4, 4, 5)))
+        Network(path, ("image", np.float32, (3, 16, 16)), [("logits", np.float32, (4, 4, 5))])
 
 
 def test_a_network_that_fails_says_so(tmp_path):
     path = identity_network(tmp_path / "strict.onnx")
-    network = Network(path, ("image", np.float32, (3, 4)), ("image2", np.float32, (3, 4)))
+    network = Network(path, ("image", np.float32, (3, 4)), [("image2", np.float32, (3, 4))])
     with pytest.raises(BundleError, match="strict.onnx: failed on an input of shape"):
         network.run(np.zeros((1, 3, 5), np.float32))
 

@@ -128,7 +128,7 @@ def expected(bundle: Bundle, robot: str, frame: int, task: str, width: int) -> n
     letterbox = Letterbox(SOURCES[robot], bundle.input_size)
     layers = bundle.profile.useful_layers(bundle.tasks)
     segment = Encoder(bundle).encode(letterbox.apply(FRAMES[robot][frame]), layers).segment()
-    output = TargetNetworks(bundle, [task]).run(Decoder(bundle).decode([[segment]]))[task][0]
+    output = TargetNetworks(bundle, [task]).see(Decoder(bundle).decode([[segment]]))[task][0]
     return over_source(task, output, bundle, SOURCES[robot], width)
 
 

@@ -17,21 +17,23 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 from nepi_ros.bench.complexity import complexity  # noqa: E402
 from nepi_ros.codec.classmap import NOTHING  # noqa: E402
 from nepi_ros.errors import BundleError  # noqa: E402
+from nepi_ros.tasks import TaskSpec  # noqa: E402
 from nepi_ros.training.answers import pasted  # noqa: E402
 from nepi_ros.training.codec import (  # noqa: E402
     Codec,
     Kinds,
     Prior,
     RateControl,
-    light_codec,
+    answering_codec,
     one_hot,
+    painting_codec,
     random_prefixes,
     rounded,
 )  # fmt: skip
 from nepi_ros.training.config import CodecConfig  # noqa: E402
 from nepi_ros.training.export import _check, _export, export_codec  # noqa: E402
 from nepi_ros.training.latent import CELLS, LatentLayout, grid  # noqa: E402
-from nepi_ros.training.networks import Decoder  # noqa: E402
+from nepi_ros.training.networks import Painter  # noqa: E402
 from nepi_ros.training.quantise import quantised  # noqa: E402
 from nepi_ros.training.steps import faded, importance  # noqa: E402
 
@@ -43,7 +45,7 @@ LAYOUT = LatentLayout.of("4/whole, 1/64, 2/32, 2 x 2/16")
 def codec() -> Codec:
     """Untrained, but with batch norms that have seen something, and in every layer something to say."""
     torch.manual_seed(0)
-    made = light_codec(LAYOUT).train()
+    made = painting_codec(LAYOUT).train()
     with torch.no_grad():
         for _ in range(30):
             made.encoder(torch.rand(4, 3, SIZE[1], SIZE[0]))
@@ -179,7 +181,7 @@ def test_no_batch_norm_is_left_to_run_and_weights_have_sixteen_bits(codec):
 @pytest.mark.parametrize("layers", ["2/16", "1/32, 1/32", "3/64", "5/whole", "2/whole, 1/16"])
 def test_grids_may_be_left_out(layers, image):
     layout = LatentLayout.of(layers)
-    codec = light_codec(layout).eval()
+    codec = painting_codec(layout).eval()
     files = export_codec(codec, SIZE)
     for frames in (image, image[:1]):
         latent = session(files["encoder.onnx"]).run(None, {"image": frames.numpy()})[0]
@@ -201,29 +203,44 @@ class Shifted(torch.nn.Module):
 @pytest.mark.parametrize(("numbers", "classes", "good"), [(1, 4, True), (2, 0, False), (0, 5, False)])
 def test_an_export_may_differ_by_a_step_in_numbers_and_in_few_classes(numbers, classes, good):
     example = torch.zeros(2, 405)
-    data = _export(Shifted(0, 0), example, "latent", "said", tolerance=1.0, names_from=5)
+    data = _export(Shifted(0, 0), example, "latent", ["said"], tolerance=1.0, names_from=5)
     with contextlib.nullcontext() if good else pytest.raises(BundleError, match="differs from the trained one"):
         _check(Shifted(numbers, classes), data, example[:1], "latent", 1.0, names_from=5)
 
 
+def segmentation_of(classes: int) -> TaskSpec:
+    return TaskSpec("segmentation", "segmentation.onnx", classes=tuple(f"class {k}" for k in range(classes)))
+
+
 MAPPED = LatentLayout.of("4/whole, classes/16, 2 x 1/32, classes/8, classes/4")
 CLASSES = 5
+SPECS = {
+    "segmentation": segmentation_of(CLASSES),
+    "depth": TaskSpec("depth", "depth.onnx", min_m=0.5, max_m=8.0),
+    "classification": TaskSpec("classification", "classification.onnx", classes=("here", "there", "elsewhere")),
+}
 
 
 @torch.no_grad()
 def test_exported_networks_say_and_read_a_map_of_classes(image):
-    codec = light_codec(MAPPED, CLASSES).eval()
+    codec = answering_codec(MAPPED, SPECS).eval()
     files, values = export_codec(codec, SIZE), sum(shape.size for shape in MAPPED.shapes(SIZE))
     latent = session(files["encoder.onnx"]).run(None, {"image": image.numpy()})[0]
     maps, logits = codec.encoder(networks_input(image))
     said = latent[:, values:].reshape(2, SIZE[1] // 4, SIZE[0] // 4)
     assert (said == logits.argmax(1).numpy()).mean() > 0.98
     decode = session(files["decoder.onnx"])
-    everything = codec.decode(maps, torch.tensor([6, 6]), one_hot(logits, torch.tensor([4, 4]))).numpy()
-    assert np.abs(decode.run(None, {"latent": latent})[0] - everything).mean() < 0.02 * np.ptp(everything)
-    latent[:, values:] = NOTHING
-    without = codec.decoder([rounded(m) for m in maps], torch.zeros_like(logits)).numpy()
-    assert np.abs(decode.run(None, {"latent": latent})[0] - without).mean() < 0.02 * np.ptp(without)
+    names = [port.name for port in decode.get_outputs()]
+    assert names == ["segmentation", "depth", "image"]
+    everything = codec.decode(maps, torch.tensor([6, 6]), one_hot(logits, torch.tensor([4, 4])))
+    latent_without = np.concatenate([latent[:, :values], np.full_like(latent[:, values:], NOTHING)], axis=1)
+    without = codec.decoder([rounded(m) for m in maps], torch.zeros_like(logits))
+    for given, wanted in ((latent, everything), (latent_without, without)):
+        for got, name in zip(decode.run(None, {"latent": given}), names, strict=True):
+            expected = wanted[name].numpy()
+            assert np.abs(got - expected).mean() < 0.02 * max(np.ptp(expected), 1e-6), name
+    assert (everything["segmentation"].argmax(1) == logits.argmax(1)).float().mean() > 0.9
+    assert everything["depth"].min() >= 0.5 and everything["depth"].max() <= 8.0
 
 
 def test_a_prefix_knows_as_much_of_the_map_as_its_layers_say():
@@ -275,7 +292,7 @@ def work_of(network: torch.nn.Module, *example) -> int:
 
 def test_the_light_networks_are_light(tmp_path):
     layout = LatentLayout.of("2 x 4/whole, 3 x 1/64, 2 x 2/64, 8 x 1/32, 2 x 2/32, 10 x 1/16, 6 x 2/16, 2 x 3/16")
-    size, light, wide = (480, 368), light_codec(layout), Decoder(layout)
+    size, light, wide = (480, 368), painting_codec(layout), Painter(layout)
     files = export_codec(light, size)
     encoder, slim = (macs(files[f"{side}coder.onnx"], tmp_path / f"{side}coder.onnx") for side in ("en", "de"))
     assert encoder <= 250e6
@@ -288,7 +305,7 @@ def test_the_light_networks_are_light(tmp_path):
 
 def test_with_a_map_of_classes_the_encoder_is_as_light(tmp_path):
     layout = LatentLayout.of("2 x 4/whole, 3 x 1/64, 3 x 1/32, 4 x 1/16, classes/32, classes/4")
-    files = export_codec(light_codec(layout, 11), (480, 368))
+    files = export_codec(answering_codec(layout, {"segmentation": segmentation_of(11)}), (480, 368))
     encoder, decoder = (macs(files[f"{side}coder.onnx"], tmp_path / f"{side}coder.onnx") for side in ("en", "de"))
     assert encoder * 360 / 368 <= 250e6 and decoder <= 270e6
 

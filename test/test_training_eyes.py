@@ -65,16 +65,6 @@ def test_a_network_judges_its_share_of_the_frames(targets, image):
             assert eyes.distances(0.5 * frames, sight)[task] == pytest.approx(alone.item(), rel=0.02)
 
 
-def test_what_a_map_tells_is_added_to_the_network_s_output(targets, image):
-    eyes = Eyes({"segmentation": targets["segmentation"]}, {"segmentation": 0.5})
-    sight, grey = eyes.judge(image), torch.full_like(image, 0.5)
-    right = 50.0 * torch.nn.functional.one_hot(sight.outputs["segmentation"].argmax(1), 3).permute(0, 3, 1, 2).float()
-    told = torch.cat([right, -right]).repeat_interleave(2, 2).repeat_interleave(2, 3)  # finer, and for both frames
-    sure = {"segmentation": 100.0 * (right > 0) - 50.0}
-    sight = type(sight)(sure, sight.trunks)
-    without, with_map = (eyes.distances(grey, sight, told=t)["segmentation"] for t in (None, {"segmentation": told}))
-    assert with_map < 0.01 < 0.3 < without
-
 
 def test_the_strong_encoder_gives_the_maps_of_the_layout(targets, image):
     eyes = Eyes(targets)

@@ -5,12 +5,13 @@ What a large bundle does, this one does: a longer prefix gives a better picture,
 the profile is measured. No torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.compose
 from onnx import TensorProto, helper, numpy_helper
 
 from nepi_ros.bundle import Bundle, write_bundle
@@ -71,7 +72,8 @@ def make_tiny_bundle(
     mapped: bool = False,
 ) -> Bundle:
     """Write a bundle for `width` x `height` images (multiples of 8) to `path` and load it; `mapped`: with the map of
-    the segmentation network's classes as its last layers.
+    the segmentation network's classes as its last layers, and a decoder that gives answers: what the networks of dense
+    tasks make of what it paints.
 
     Another `name`, `seed` or `pictures` gives another id; equal arguments give equal bundles.
     """
@@ -96,11 +98,15 @@ def make_tiny_bundle(
         "input": {"width": width, "height": height},
         "layers": [asdict(layer) for layer in layers],
         "pictures": [asdict(picture) for picture in pictures],
+        "answers": [task for task in TASKS if mapped and task in tasks and REGISTRY[task].dense],
         "tasks": {task: {"network": f"{task}.onnx", **_TASKS[task]} for task in TASKS if task in tasks},
     }
     nothing = (0.0,) * (len(layers) + len(pictures))
     metadata["profile"] = Profile(nothing, dict.fromkeys(tasks, nothing)).to_json()
-    files = {"encoder.onnx": encoder, "decoder.onnx": _decoder(basis, height, width, colours)}
+    decoder = _decoder(basis, height, width, colours)
+    if mapped:
+        decoder = _answering(decoder, {task: networks[task] for task in metadata["answers"]}, metadata["tasks"])
+    files = {"encoder.onnx": encoder, "decoder.onnx": decoder}
     files |= {f"{task}.onnx": networks[task] for task in tasks}
     files |= {"entropy.npz": fit_tables(latents, groups).to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
     if mapped:
@@ -131,7 +137,7 @@ def _profile(bundle: Bundle, frames: np.ndarray, tasks: Sequence[str], kind: Kin
     sizes, agreement = [], {task: [] for task in tasks}
     for k in range(1, bundle.layer_count + 1):
         sizes.append(float(np.mean([len(frame.segment(0, k).stream) for frame in encoded])))
-        outputs = targets.run(decoder.decode([[frame.segment(0, k)] for frame in encoded], kind))
+        outputs = targets.see(decoder.decode([[frame.segment(0, k)] for frame in encoded], kind))
         for task in tasks:
             entry, spec = REGISTRY[task], bundle.tasks[task]
             meter = entry.agreement(spec)
@@ -146,8 +152,8 @@ def _latents(encoder: bytes, frames: np.ndarray, path: Path) -> np.ndarray:
     file = path.parent / f".{path.name}.encoder.onnx"
     file.write_bytes(encoder)
     try:
-        network = Network(file, ("image", np.uint8, frames.shape[1:]), ("latent", np.int8, (None,)))
-        return network.run(frames)
+        network = Network(file, ("image", np.uint8, frames.shape[1:]), [("latent", np.int8, (None,))])
+        return network.run(frames)[0]
     finally:
         file.unlink()
 
@@ -231,6 +237,24 @@ def _decoder(basis: np.ndarray, height: int, width: int, colours: np.ndarray | N
         constants |= {"sizes": sizes, "grid": grid, "colours": colours, "scales": [1, 1, CELL, CELL]}
     source = ("latent", TensorProto.INT8, ["N", "T"])
     return _model(nodes, constants, source, ("image", TensorProto.FLOAT, ["N", 3, "H", "W"]))
+
+
+def _answering(decoder: bytes, networks: dict[str, bytes], tasks: Iterable[str]) -> bytes:
+    """A decoder with networks that look at what it paints, which other tasks get."""
+    model = onnx.load_from_string(decoder)
+    image = model.graph.output.pop()
+    if set(networks) < set(tasks):
+        model.graph.output.append(image)
+    for task, data in networks.items():
+        network = onnx.compose.add_prefix(onnx.load_from_string(data), f"{task}.")
+        network.graph.node.insert(0, helper.make_node("Identity", [image.name], [network.graph.input[0].name]))
+        network.graph.node.append(helper.make_node("Identity", [network.graph.output[0].name], [task]))
+        network.graph.output[0].name = task
+        model.graph.node.extend(network.graph.node)
+        model.graph.initializer.extend(network.graph.initializer)
+        model.graph.output.extend(network.graph.output)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
 
 
 def segmentation_network(random: np.random.Generator) -> bytes:

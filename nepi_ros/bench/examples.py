@@ -16,7 +16,7 @@ from nepi_ros.bench.judge import Judge
 from nepi_ros.bench.peers.base import Coded
 from nepi_ros.bench.points import point_key
 from nepi_ros.bench.workbench import Bench
-from nepi_ros.codec import untouched
+from nepi_ros.codec import View, untouched
 from nepi_ros.demo.canvas import depth_colours, segmentation_overlay
 from nepi_ros.files import write_atomic
 from nepi_ros.result_code import NEAREST_M
@@ -28,13 +28,14 @@ _QUALITY = 88
 
 @dataclass(frozen=True)
 class Example:
-    """A frame as one method brings it: setting, bytes, and files (relative to the page) of picture and results."""
+    """A frame as one method brings it: setting, bytes, and files (relative to the page) of the picture that arrived, if
+    any, and of the results."""
 
     method: str
     frame: str
     setting: Mapping[str, Any]
     size: int
-    picture: str
+    picture: str | None
     results: Mapping[str, str]
     words: Mapping[str, str]
 
@@ -65,7 +66,7 @@ def make_examples(
     rows = []
     for place in places:
         frame = bench.frames.frames[place]
-        row = [artist.draw("untouched", frame, {}, Coded(0, 0, untouched(frame.image[None])[0]))]
+        row = [artist.draw("untouched", frame, {}, Coded(0, 0, View(untouched(frame.image[None])[0])))]
         for method, setting in settings.items():
             row.append(artist.draw(method, frame, setting, _code(bench, peers[method], setting, place)))
         rows.append(row)
@@ -88,23 +89,29 @@ class _Artist:
 
     def draw(self, method: str, frame: Frame, setting: Mapping[str, Any], coded: Coded) -> Example:
         name = point_key(method, setting, self._frames_id, frame.name)[:10]
-        x, y, width, height = frame.box.content
-        rgb = (coded.image.transpose(1, 2, 0).clip(0, 1) * 255).round().astype(np.uint8)[y : y + height, x : x + width]
-        results = self._judge.results(frame, coded.image, coded.classes)
+        arrived = None if coded.view.image is None else _pixels(coded.view.image, frame)
+        results = self._judge.results(frame, coded.view)
         files, words = {}, {}
         for task, result in results.items():
             if REGISTRY[task].dense:
-                files[task] = self._write(f"{name}-{task}", _coloured(task, rgb, result, self._specs[task]))
+                below = frame.content if task in coded.view.answers else arrived  # what a result is laid over
+                files[task] = self._write(f"{name}-{task}", _coloured(task, below, result, self._specs[task]))
             else:
                 best = int(result.argmax())
                 words[task] = f"{self._specs[task].classes[best]} {result[best]:.0%}"
-        return Example(method, frame.name, setting, coded.size, self._write(name, rgb), files, words)
+        picture = None if arrived is None else self._write(name, arrived)
+        return Example(method, frame.name, setting, coded.size, picture, files, words)
 
     def _write(self, name: str, rgb: np.ndarray) -> str:
         file = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(rgb)).save(file, "JPEG", quality=_QUALITY)
         write_atomic(self._out / FOLDER / f"{name}.jpg", file.getvalue())
         return f"{FOLDER}/{name}.jpg"
+
+
+def _pixels(image: np.ndarray, frame: Frame) -> np.ndarray:
+    """uint8 [h, w, 3] of an image float32 [3, H, W], without the letterbox's bars."""
+    return frame.box.crop((image.transpose(1, 2, 0).clip(0, 1) * 255).round().astype(np.uint8))
 
 
 def _coloured(task: str, rgb: np.ndarray, result: np.ndarray, spec: TaskSpec) -> np.ndarray:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.peers.base import Coded
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import TargetNetworks, untouched
+from nepi_ros.codec import TargetNetworks, View, untouched
 from nepi_ros.codec.sessions import Network
 from nepi_ros.errors import ConfigError
 from nepi_ros.measure import result_over_source, result_size, truth_of
@@ -45,7 +45,7 @@ class RobustNetworks(TargetNetworks):
         for task in bundle.tasks:
             output, shape = bundle.output_of(task)
             source, result = ("image", np.float32, (3, height, width)), (output, np.float32, shape)
-            self._networks[task] = Network(network_file(bundle, task, "robust"), source, result)
+            self._networks[task] = Network(network_file(bundle, task, "robust"), source, [result])
 
 
 def network_file(bundle: Bundle, task: str, targets: str) -> Path:
@@ -78,16 +78,13 @@ class Judge:
         """Counts of one frame as it was decoded (None: as it is)."""
         wanted = self._wanted.get(id(frame))
         if wanted is None:
-            wanted = self._wanted[id(frame)] = self.results(frame, untouched(frame.image[None])[0])
-        got = wanted if coded is None else self.results(frame, coded.image, coded.classes)
+            wanted = self._wanted[id(frame)] = self.results(frame, View(untouched(frame.image[None])[0]))
+        got = wanted if coded is None else self.results(frame, coded.view)
         return {task: self._count(task, got[task], wanted[task], truth_of(frame.sample, task)) for task in got}
 
-    def results(self, frame: Frame, image: np.ndarray, classes: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """The tasks' results on an image float32 [3, H, W], and a map of `classes` int8 [h, w] that came with it, over
-        the frame's source."""
-        maps = None if classes is None else classes[None]
-        outputs: Mapping[str, np.ndarray] = self.networks.run(image[None], maps=maps)
-        made = {}
+    def results(self, frame: Frame, view: View) -> dict[str, np.ndarray]:
+        """The tasks' results on what there is to see or is answered, over the frame's source."""
+        outputs, made = self.networks.see([view]), {}
         for task, spec in self._specs.items():
             size = result_size(truth_of(frame.sample, task), frame.box)
             made[task] = result_over_source(REGISTRY[task], outputs[task][0], size, spec, frame.box)

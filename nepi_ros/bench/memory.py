@@ -49,5 +49,5 @@ def _reading(folder: Path, epitomes: Sequence[Segment]) -> float | None:
     bundle = Bundle.load(folder)
     decoder, networks = Decoder(bundle), TargetNetworks(bundle, tuple(bundle.tasks))
     for segment in epitomes:
-        networks.run(decoder.decode([[segment]]))
+        networks.see(decoder.decode([[segment]]))
     return peak_memory_mb()

@@ -25,6 +25,8 @@ figure { margin: 0; } figure img { width: 100%; display: block; border-radius: 4
 figcaption { font-size: 13px; }
 """
 
+_ANSWERS = "; epitomes that are no pictures bring some answers themselves, which were learnt from these networks"
+
 
 def page(
     results: Mapping[str, Any], plots: Mapping[str, Mapping[str, str]], examples: Sequence[Sequence[Example]]
@@ -37,7 +39,7 @@ def page(
         f"<h1>Rate and accuracy on {name}</h1>",
         f'<p class="muted">{run["frames"]} frames of {size}, bundle {bundle}, measured {run["date"][:10]}. '
         "Every method codes the same frames at the networks' input size, and the same frozen networks judge what "
-        "arrives.</p>",
+        f"arrives{_ANSWERS if run['bundle']['answers'] else ''}.</p>",
         *(_headline(task, row, results, plots) for task, row in results["headline"].items()),
         *_beside(results),
         *_examples(examples),
@@ -99,6 +101,7 @@ def _figure(example: Example) -> str:
     images = "".join(
         f'<img loading="lazy" src="{escape(file)}" alt="{escape(f"{label}: {what}")}">'
         for what, file in {"picture": example.picture, **example.results}.items()
+        if file
     )
     words = "; ".join(example.words.values())
     caption = "<br>".join(part for part in (f"{escape(label)} {size}", escape(words)) if part)

@@ -200,7 +200,7 @@ def _run(measured: Mapping[str, Measured], main: str) -> dict[str, Any]:
     one = measured[main]
     width, height = one.bundle.input_size
     return {
-        "bundle": {"name": one.bundle.name, "id": f"{one.bundle.id:016x}"},
+        "bundle": {"name": one.bundle.name, "id": f"{one.bundle.id:016x}", "answers": list(one.bundle.answers)},
         "set": "/".join(one.frames.folder.resolve().parts[-2:]),
         "frames": len(one.frames.frames),
         "frames_id": one.frames.fingerprint,

@@ -73,7 +73,7 @@ class Stopwatch:
             "encoder network": lambda: self.encoder.latents(image[None]),
             "entropy encoding": lambda: self._coded(latent),
             "entropy decoding": lambda: self.decoder.coder.decode([segment]),
-            "decoder network": lambda: self.decoder.images(decoded[None]),
+            "decoder network": lambda: self.decoder.views([decoded]),
         }
         if self._picture:
             stream = self._picture.write(image)

@@ -35,7 +35,7 @@ class ClassMapCoder:
     def __init__(self, tables: ClassTables, height: int, width: int) -> None:
         """Raises CodecError when the tables are for maps of another size."""
         self.tables, self.lattice = tables, class_lattice(height, width)
-        self.height, self.width, self.size, self.parts = height, width, height * width, len(self.lattice.parts) - 1
+        self.size, self.parts = height * width, len(self.lattice.parts) - 1
         if tables.stages != len(self.lattice.stages) - 1:
             raise CodecError(f"tables of {tables.stages} stages are not for maps of {height} x {width} places")
         self._weights = weights(tables.frequencies)

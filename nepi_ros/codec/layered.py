@@ -69,11 +69,6 @@ class LayeredCoder:
         self._numbers_before = list(accumulate(map(int, ~self._of_map), initial=0))
         self._parts_before = list(accumulate(map(int, self._of_map), initial=0))
 
-    @property
-    def map_shape(self) -> tuple[int, int] | None:
-        """Height and width of the map of classes; None without."""
-        return (self._map.height, self._map.width) if self._map else None
-
     def code(self, latent: np.ndarray, kind: Kind = Kind.BOTH) -> "CodedLatent":
         """A latent, ready to be written in segments, or its layers of one kind alone."""
         if latent.shape != (self.size,) or latent.dtype != np.int8:

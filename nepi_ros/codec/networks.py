@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bundle at work: frames to segments, segments to images, images to the target networks' outputs."""
+"""A bundle at work: frames to segments, segments to images or answers, images to the target networks' outputs."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nepi_ros.codec.classmap import NOTHING
 from nepi_ros.codec.layered import CodedLatent, Kind, Segment
 from nepi_ros.codec.picture import Album
-from nepi_ros.codec.sessions import Network
+from nepi_ros.codec.sessions import Network, Port
 from nepi_ros.errors import CodecError, ConfigError
 
 if TYPE_CHECKING:
     from nepi_ros.bundle import Bundle
 
-MAP_WEIGHT = 16.0
-"""How much a map of classes counts beside a network that sees what was painted from it: all but the network's firmest
-doubts are overruled, for no image says quite the same to it as the map. Chosen on validation frames of camvid, where 8
-to 30 are as good."""
+_IMAGE = "image"
 _AHEAD = 16
 """Share of a picture's bytes, one in so many, that latents ahead of it may take."""
 
@@ -111,14 +107,14 @@ class Encoder:
         self._layers, self._pictures = bundle.layer_count, bundle.pictures
         self._usual = bundle.profile.bytes[len(bundle.layers) :]
         self._shape = (height, width, 3)
-        source, result = ("image", np.uint8, self._shape), ("latent", np.int8, (self.coder.size,))
-        self._network = Network(bundle.path / "encoder.onnx", source, result, providers, threads)
+        source, results = ("image", np.uint8, self._shape), [("latent", np.int8, (self.coder.size,))]
+        self._network = Network(bundle.path / "encoder.onnx", source, results, providers, threads)
 
     def latents(self, images: np.ndarray) -> np.ndarray:
         """Flat latents int8 [N, T] of RGB images uint8 [N, H, W, 3] at the bundle's input size."""
         if images.shape[1:] != self._shape or images.dtype != np.uint8:
             raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (N, {self._shape})")
-        return self._network.run(np.ascontiguousarray(images))
+        return self._network.run(np.ascontiguousarray(images))[0]
 
     def encode(self, rgb: np.ndarray, layers: int | None = None, kind: Kind = Kind.BOTH) -> EncodedFrame:
         """The first `layers` layers (all by default) of an RGB image uint8 [H, W, 3] at the bundle's input size, with
@@ -130,15 +126,28 @@ class Encoder:
         return EncodedFrame(self.coder.code(self.latents(rgb[None])[0], kind), count, album)
 
 
+@dataclass(frozen=True)
+class View:
+    """What the edge makes of a frame's content: answers, task -> output without batch dimension, and for the target
+    networks of other tasks, if there are any, an image float32 [3, H, W], about 0 to 1."""
+
+    image: np.ndarray | None = None
+    answers: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
 class Decoder:
-    """Turns layers back into images: the edge's side of a bundle."""
+    """Turns layers back into images or answers: the edge's side of a bundle."""
 
     def __init__(self, bundle: "Bundle", providers: Sequence[str] | None = None, threads: int = 1) -> None:
         self._size = width, height = bundle.input_size
         self.coder = bundle.coder()
         self._pictures = bundle.pictures
-        source, result = ("latent", np.int8, (self.coder.size,)), ("image", np.float32, (3, height, width))
-        self._network = Network(bundle.path / "decoder.onnx", source, result, providers, threads)
+        results: list[Port] = [(task, np.float32, bundle.output_of(task)[1]) for task in bundle.answers]
+        if len(results) < len(bundle.tasks):
+            results.append((_IMAGE, np.float32, (3, height, width)))
+        self._outputs = [name for name, _, _ in results]
+        source = ("latent", np.int8, (self.coder.size,))
+        self._network = Network(bundle.path / "decoder.onnx", source, results, providers, threads)
 
     @property
     def providers(self) -> list[str]:
@@ -159,36 +168,22 @@ class Decoder:
             raise CodecError(f"a segment of layers {last.first} to {last.stop - 1} holds no picture of the bundle")
         return self._pictures[number].read(last.stream, self._size)
 
-    def images(self, contents: Sequence[np.ndarray]) -> np.ndarray:
-        """Images float32 [N, 3, H, W], about 0 to 1, of N frames' contents as `read` gives them."""
-        painted = [number for number, content in enumerate(contents) if content.ndim == 1]
-        if len(painted) == len(contents):
-            return self._network.run(np.stack(contents))
-        images = np.empty((len(contents), 3, *self._size[::-1]), np.float32)
-        if painted:
-            images[painted] = self._network.run(np.stack([contents[number] for number in painted]))
-        for number in set(range(len(contents))) - set(painted):
-            images[number] = untouched(contents[number][None])[0]
-        return images
+    def views(self, contents: Sequence[np.ndarray]) -> list[View]:
+        """What there is to see, or is answered, in N frames' contents as `read` gives them."""
+        latents = [content for content in contents if content.ndim == 1]
+        seen = iter(self._seen(np.stack(latents)) if latents else ())
+        return [next(seen) if content.ndim == 1 else View(untouched(content[None])[0]) for content in contents]
 
-    def maps(self, contents: Sequence[np.ndarray]) -> np.ndarray | None:
-        """The maps of classes int8 [N, h, w] in N frames' contents, `NOTHING` where a frame brought none; None where
-        the bundle has none."""
-        shape = self.coder.map_shape
-        if shape is None:
-            return None
-        found = np.full((len(contents), math.prod(shape)), NOTHING, np.int8)
-        for one, content in zip(found, contents, strict=True):
-            if content.ndim == 1:
-                one[:] = content[-one.size :]
-        return found.reshape(-1, *shape)
+    def _seen(self, latents: np.ndarray) -> list[View]:
+        found = (dict(zip(self._outputs, one, strict=True)) for one in zip(*self._network.run(latents), strict=True))
+        return [View(one.pop(_IMAGE, None), one) for one in found]
 
-    def decode(self, frames: Sequence[Sequence[Segment]], kind: Kind = Kind.BOTH) -> np.ndarray:
-        """Images float32 [N, 3, H, W] of N frames' segments (any prefix each).
+    def decode(self, frames: Sequence[Sequence[Segment]], kind: Kind = Kind.BOTH) -> list[View]:
+        """What there is to see, or is answered, in N frames' segments (any prefix each).
 
-        Raises CodecError when one is damaged; to lose that frame alone, `read` each and call `images`.
+        Raises CodecError when one is damaged; to lose that frame alone, `read` each and call `views`.
         """
-        return self.images([self.read(segments, kind) for segments in frames])
+        return self.views([self.read(segments, kind) for segments in frames])
 
 
 class TargetNetworks:
@@ -204,32 +199,27 @@ class TargetNetworks:
             if name not in bundle.tasks:
                 raise ConfigError(f"bundle {bundle.name} has no task {name!r}, only {', '.join(bundle.tasks)}")
             output, shape = bundle.output_of(name)
-            source, result = ("image", np.float32, (3, height, width)), (output, np.float32, shape)
-            self._networks[name] = Network(bundle.path / bundle.tasks[name].network, source, result, providers, threads)
+            source, results = ("image", np.float32, (3, height, width)), [(output, np.float32, shape)]
+            file = bundle.path / bundle.tasks[name].network
+            self._networks[name] = Network(file, source, results, providers, threads)
 
     @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self._networks)
 
-    def run(
-        self, images: np.ndarray, tasks: Iterable[str] | None = None, maps: np.ndarray | None = None
-    ) -> dict[str, np.ndarray]:
-        """Each task's output [N, ...] for RGB images float32 [N, 3, H, W]; `tasks` limits it to some of them. `maps`:
-        of classes that came with the images, as of Decoder.maps, which count in the segmentation."""
-        wanted = self.tasks if tasks is None else tuple(tasks)
-        outputs = {name: self._networks[name].run(images) for name in wanted}
-        if maps is not None and "segmentation" in outputs:
-            outputs["segmentation"] = weighed(outputs["segmentation"], maps)
-        return outputs
+    def run(self, images: np.ndarray, tasks: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+        """Each task's output [N, ...] for RGB images float32 [N, 3, H, W]; `tasks` limits it to some of them."""
+        return {name: self._networks[name].run(images)[0] for name in (self.tasks if tasks is None else tasks)}
 
-
-def weighed(logits: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Logits float32 [N, K, h, w] of what was painted, with maps of classes int8 [N, a, b] counted in: where a map
-    names a class, that is taken for e^MAP_WEIGHT times as likely as the network takes it for."""
-    height, width = logits.shape[2:]
-    rows, columns = (np.arange(n) * m // n for n, m in zip((height, width), maps.shape[1:], strict=True))
-    named = maps[:, rows[:, None], columns][:, None] == np.arange(logits.shape[1], dtype=np.int8)[:, None, None]
-    return logits + np.float32(MAP_WEIGHT) * named
+    def see(self, views: Sequence[View], tasks: Iterable[str] | None = None) -> dict[str, list[np.ndarray]]:
+        """Each task's output, without batch dimension, for every one of N views: the answer where there is one, else
+        what the network puts out. `tasks` limits it to some of them."""
+        found: dict[str, list[np.ndarray]] = {}
+        for name in self.tasks if tasks is None else tasks:
+            images = [view.image for view in views if name not in view.answers]
+            outputs = iter(self._networks[name].run(np.stack(images))[0] if images else ())
+            found[name] = [view.answers[name] if name in view.answers else next(outputs) for view in views]
+        return found
 
 
 def untouched(images: np.ndarray) -> np.ndarray:

@@ -11,6 +11,9 @@ import onnxruntime as ort
 
 from nepi_ros.errors import BundleError
 
+Port = tuple[str, Any, Sequence[int | None]]
+"""What goes into or comes out of a network: name, numpy type, shape without batch (None = any)."""
+
 _CPU = "CPUExecutionProvider"
 _ERRORS_ONLY = 3
 _TYPES = {"tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(float)": np.float32}
@@ -55,46 +58,51 @@ def _tell_fallback(path: str | Path, providers: Sequence[str] | None, session: o
 
 
 class Network:
-    """One network with one input and one output of known names, types and shapes (batch dimension apart)."""
+    """One network with one input, and outputs, of known names, types and shapes."""
 
     def __init__(
         self,
         path: str | Path,
-        source: tuple[str, Any, Sequence[int]],
-        result: tuple[str, Any, Sequence[int | None]],
+        source: Port,
+        results: Sequence[Port],
         providers: Sequence[str] | None = None,
         threads: int = 1,
     ) -> None:
-        """`source` and `result` are (name, numpy type, shape without batch; None = any).
+        """`source` has a shape without any None.
 
         Runs the network once, so that a wrong shape shows now and the first frame is not slow.
         Raises BundleError naming the file and what does not match.
         """
         self.path = Path(path)
         self._session = make_session(path, providers, threads)
-        self._source, self._result = source, result
-        self._check("input", self._session.get_inputs(), source)
-        self._check("output", self._session.get_outputs(), result)
-        name, dtype, shape = source
-        self._check_shape(self.run(np.zeros((1, *shape), dtype)))
+        self._source, self._names = source[0], [name for name, _, _ in results]
+        self._check("input", self._session.get_inputs(), [source])
+        self._check("output", self._session.get_outputs(), results)
+        _, dtype, shape = source
+        for output, result in zip(self.run(np.zeros((1, *shape), dtype)), results, strict=True):
+            self._check_shape(output, result)
 
     @property
     def providers(self) -> list[str]:
         """The execution providers in use, the preferred one first."""
         return self._session.get_providers()
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """The output for a batch [N, ...]. Raises BundleError when the network fails."""
+    def run(self, batch: np.ndarray) -> list[np.ndarray]:
+        """The outputs for a batch [N, ...]. Raises BundleError when the network fails."""
         try:
-            return self._session.run([self._result[0]], {self._source[0]: batch})[0]
+            return self._session.run(self._names, {self._source: batch})
         except Exception as error:  # see make_session
             raise BundleError(f"{self.path}: failed on an input of shape {batch.shape} ({error})") from error
 
-    def _check(self, kind: str, found: Sequence[Any], wanted: tuple[str, Any, Sequence[int | None]]) -> None:
+    def _check(self, kind: str, found: Sequence[Any], wanted: Sequence[Port]) -> None:
+        ports, names = {port.name: port for port in found}, [name for name, _, _ in wanted]
+        if set(ports) != set(names):
+            raise BundleError(f"{self.path}: has {kind}s {list(ports)}, must have {names}")
+        for one in wanted:
+            self._check_port(kind, ports[one[0]], one)
+
+    def _check_port(self, kind: str, port: Any, wanted: Port) -> None:
         name, dtype, shape = wanted
-        if [port.name for port in found] != [name]:
-            raise BundleError(f"{self.path}: has {kind}s {[port.name for port in found]}, must have one named {name!r}")
-        port = found[0]
         if _TYPES.get(port.type) is not dtype:
             raise BundleError(f"{self.path}: {kind} {name!r} is {port.type}, must be {np.dtype(dtype).name}")
         if isinstance(port.shape[0] if port.shape else None, int):
@@ -103,8 +111,8 @@ class Network:
         if len(fixed) != len(shape) or any(a and b and a != b for a, b in zip(fixed, shape, strict=True)):
             raise BundleError(f"{self.path}: {kind} {name!r} has shape {port.shape}, must be {_pattern(shape)}")
 
-    def _check_shape(self, output: np.ndarray) -> None:
-        name, _, shape = self._result
+    def _check_shape(self, output: np.ndarray, wanted: Port) -> None:
+        name, _, shape = wanted
         if len(output.shape) != len(shape) + 1 or any(
             b and a != b for a, b in zip(output.shape[1:], shape, strict=True)
         ):

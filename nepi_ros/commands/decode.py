@@ -41,12 +41,12 @@ def main(arguments: argparse.Namespace) -> int:
     for path in arguments.epitomes:
         epitome = EpitomeFile.read(path)
         epitome.check_bundle(bundle, path)
-        content = [_content(decoder, epitome, arguments.layers, path)]
-        image = decoder.images(content)
+        views = decoder.views([_content(decoder, epitome, arguments.layers, path)])
         letterbox = Letterbox((epitome.width, epitome.height), bundle.input_size)
-        _write(arguments.out / path.stem, "decoded", letterbox.crop(_picture(image[0])))
-        for task, output in targets.run(image, maps=decoder.maps(content)).items():
-            result = REGISTRY[task].result(output[0], bundle.input_size, bundle.tasks[task])
+        if views[0].image is not None:
+            _write(arguments.out / path.stem, "decoded", letterbox.crop(_picture(views[0].image)))
+        for task, outputs in targets.see(views).items():
+            result = REGISTRY[task].result(outputs[0], bundle.input_size, bundle.tasks[task])
             if REGISTRY[task].dense:
                 _write(arguments.out / path.stem, task, _as_image(task, letterbox.crop(result)))
             else:

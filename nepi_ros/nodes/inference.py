@@ -55,11 +55,10 @@ class Inference:
         if not rows:
             return
         contents = [jobs[row].content for row in rows]
-        images, maps = self._decoder.images(contents), self._decoder.maps(contents)
+        views = self._decoder.views(contents)
         for task in self._targets.tasks:
             wanted = [place for place, row in enumerate(rows) if task in task_names(jobs[row].task_mask)]
             if wanted:
-                some = slice(None) if len(wanted) == len(rows) else wanted
-                outputs = self._targets.run(images[some], (task,), None if maps is None else maps[some])
-                for place, output in zip(wanted, outputs[task], strict=True):
+                outputs = self._targets.see([views[place] for place in wanted], (task,))[task]
+                for place, output in zip(wanted, outputs, strict=True):
                     yield rows[place], task, output

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a segmentation network answers on second thoughts: the average of its answers to several views of a frame.
+"""What target networks answer on second thoughts: the average of their answers to several views of a frame.
 
-A network that sees a frame larger, smaller and mirrored errs differently each time. What the light encoder reads as a
-map of classes is learnt from the average, which comes closer to the truth than the network's one answer (knowledge
-distillation, Hinton et al. 2015; of averaged answers, Radosavovic et al., "Data Distillation", CVPR 2018).
+A network that sees a frame larger, smaller and mirrored errs differently each time. What answers in its place is learnt
+from the average, which comes closer to the truth than the network's one answer (knowledge distillation, Hinton et al.
+2015; of averaged answers, Radosavovic et al., "Data Distillation", CVPR 2018).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +24,16 @@ from nepi_ros.training.loop import mixed_precision
 _COARSEST = 32
 """Sides of what a network sees must be multiples of this."""
 _UNSURE = 1e-5  # the least share of a class
+_NEAREST = 1e-3  # metres
 
 
 @torch.no_grad()
-def averaged_answers(network: nn.Module, frames: Frames, views: ViewsConfig) -> Tensor:
-    """Logarithms of the classes' shares, float16 [frames,K,H/4,W/4]."""
+def averaged_answers(networks: Mapping[str, nn.Module], frames: Frames, views: ViewsConfig) -> dict[str, Tensor]:
+    """Average answers of the networks of dense tasks, as logarithms of the classes' shares or of metres: by task
+    float16 [frames,C,H/4,W/4]."""
     bar = progress_bar(range(len(frames)), desc="answers", unit="frame", total=len(frames), dynamic_ncols=True)
-    return torch.cat([_average(network, frames.image[k : k + 1].float() / 255.0, views) for k in bar])
+    found = [_answers(networks, frames.image[k : k + 1].float() / 255.0, views) for k in bar]
+    return {task: torch.cat([one[task] for one in found]) for task in networks}
 
 
 def view_size(size: Sequence[int], zoom: float) -> tuple[int, ...]:
@@ -37,17 +41,33 @@ def view_size(size: Sequence[int], zoom: float) -> tuple[int, ...]:
     return tuple(size) if zoom == 1 else tuple(max(1, round(side * zoom / _COARSEST)) * _COARSEST for side in size)
 
 
-def _average(network: nn.Module, image: Tensor, views: ViewsConfig) -> Tensor:
+def as_output(task: str, answers: Tensor) -> Tensor:
+    """Answers in the form in which the task's network puts them out: logits, metres."""
+    return answers.exp() if task == "depth" else answers
+
+
+def _answers(networks: Mapping[str, nn.Module], image: Tensor, views: ViewsConfig) -> dict[str, Tensor]:
+    shown = [
+        (zoom, mirrored, F.interpolate(image, view_size(image.shape[2:], zoom), mode="bilinear", align_corners=False))
+        for zoom in views.zoom
+        for mirrored in (False, True)[: 1 + views.mirror]
+    ]
     size = grid(MAP_CELL, image.shape[:1:-1])
-    shares = []
-    for zoom in views.zoom:
-        view = F.interpolate(image, view_size(image.shape[2:], zoom), mode="bilinear", align_corners=False)
-        for mirrored in (False, True)[: 1 + views.mirror]:
-            with mixed_precision(image.device):
-                answer = network(view.flip(3) if mirrored else view).float()
-            answer = F.interpolate(answer, size=size, mode="bilinear", align_corners=False)
-            shares.append(torch.softmax(answer.flip(3) if mirrored else answer, dim=1))
-    return torch.stack(shares).mean(0).clamp(min=_UNSURE).log().half()
+    answers = {task: [_answer(task, network, *view, size) for view in shown] for task, network in networks.items()}
+    return {task: _average(task, some) for task, some in answers.items()}
+
+
+def _answer(task: str, network: nn.Module, zoom: float, mirrored: bool, view: Tensor, size: Sequence[int]) -> Tensor:
+    """Shares of classes, or the logarithm of metres: what is seen larger is taken to be closer."""
+    with mixed_precision(view.device):
+        output = network(view.flip(3) if mirrored else view).float()
+    output = F.interpolate(output.flip(3) if mirrored else output, size=size, mode="bilinear", align_corners=False)
+    return output.clamp(min=_NEAREST).log() + math.log(zoom) if task == "depth" else torch.softmax(output, dim=1)
+
+
+def _average(task: str, answers: Sequence[Tensor]) -> Tensor:
+    mean = torch.stack(answers).mean(0)
+    return (mean if task == "depth" else mean.clamp(min=_UNSURE).log()).half()
 
 
 def pasted(image: Tensor, answers: Tensor, share: float) -> tuple[Tensor, Tensor]:

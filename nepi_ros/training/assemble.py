@@ -42,6 +42,7 @@ from nepi_ros.training.data import Frames, FrameSets
 from nepi_ros.training.export import export_codec
 from nepi_ros.training.gauge import Gauge
 from nepi_ros.training.latent import MAP_CELL, LatentLayout, grid
+from nepi_ros.training.networks import Answerer
 from nepi_ros.training.pictures import choose_pictures
 from nepi_ros.training.quantise import quantised
 
@@ -76,7 +77,7 @@ def make_bundle(
     layers = _in_order(codec.layout, groups, parts, of_map)
     if config.notice:
         files["NOTICE"] = config.notice.strip().encode() + b"\n"
-    metadata = _metadata(config, layers)
+    metadata = _metadata(config, codec, layers)
     with TemporaryDirectory() as folder:
         # A profile is measured with the bundle it goes into; so the bundle is first written with an empty one.
         unmeasured = {**metadata, "profile": _empty_profile(config, len(layers)).to_json()}
@@ -159,12 +160,11 @@ def measure_profile(
         sizes += [len(segment.stream) for segment in segments]
         wanted = networks.run(untouched(image[None]))
         reference.add(wanted, wanted, sample, box)
-        outputs: dict[str, np.ndarray] = {}
+        outputs: dict[str, list[np.ndarray]] = {}
         for curve, segment, layer in zip(curves, segments, bundle.layers, strict=True):
             sent = (Kind.CLASSES if layer.classes else Kind.NUMBERS) in kind
             if sent or not outputs:
-                content = [decoder.read([segment], kind)]
-                outputs = networks.run(decoder.images(content), maps=decoder.maps(content))
+                outputs = networks.see(decoder.decode([[segment]], kind))
             curve.add(outputs, wanted, sample, box)
     return Profile(
         # A layer of zeros may leave a stream a byte shorter than it was.
@@ -191,11 +191,12 @@ def accuracy_of(config: TrainConfig, task: str, network: nn.Module, frames: Fram
     return meter.value()
 
 
-def _metadata(config: TrainConfig, layers: Sequence[LayerShape]) -> dict:
+def _metadata(config: TrainConfig, codec: Codec, layers: Sequence[LayerShape]) -> dict:
     return {
         "name": config.name,
         "input": asdict(config.input),
         "layers": [asdict(layer) for layer in layers],
+        "answers": list(codec.decoder.answered) if isinstance(codec.decoder, Answerer) else [],
         "tasks": {task: {"network": f"{task}.onnx", **settings} for task, settings in config.tasks.items()},
     }
 

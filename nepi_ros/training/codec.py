@@ -9,14 +9,15 @@ batch is decoded from a random prefix.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from nepi_ros.tasks import TaskSpec
 from nepi_ros.training.latent import CELLS, MAP_CELL, LatentLayout
-from nepi_ros.training.networks import Decoder, Encoder
+from nepi_ros.training.networks import Answerer, Encoder, Painter
 
 LATENT_LIMIT = 127
 SLIM = 0.5
@@ -92,9 +93,11 @@ class Codec(nn.Module):
         bits_sent = [channels * mask for channels, mask in zip(bits, self.layout.kept(prefixes), strict=True)]
         return Sizes(full=torch.cat(bits, 1).sum((1, 2, 3)) / 8, sent=torch.cat(bits_sent, 1).sum((1, 2, 3)) / 8)
 
-    def decode(self, maps: Sequence[Tensor], prefixes: Tensor, classes: Tensor | None = None) -> Tensor:
-        """The image [N,3,H,W] decoded from the first prefixes [N] layers, whose gradient passes the rounding, and from
-        `classes` as of `one_hot`, where there is a map of them."""
+    def decode(
+        self, maps: Sequence[Tensor], prefixes: Tensor, classes: Tensor | None = None
+    ) -> Tensor | dict[str, Tensor]:
+        """The image [N,3,H,W], or the tasks' answers, decoded from the first prefixes [N] layers, whose gradient passes
+        the rounding, and from `classes` as of `one_hot`, where there is a map of them."""
         kept = self.layout.kept(prefixes)
         return self.decoder([rounded(map_) * mask for map_, mask in zip(maps, kept, strict=True)], classes)
 
@@ -145,9 +148,15 @@ class RateControl:
         self.log_weight = state["log_weight"]
 
 
-def light_codec(layout: LatentLayout, classes: int = 0) -> Codec:
-    """What a bundle gets, untrained; with a map of so many `classes`, which the layout then has."""
-    return Codec(layout, Encoder(layout, classes), Decoder(layout, SLIM, classes))
+def painting_codec(layout: LatentLayout) -> Codec:
+    """What a bundle gets whose decoder paints images, untrained."""
+    return Codec(layout, Encoder(layout), Painter(layout, SLIM))
+
+
+def answering_codec(layout: LatentLayout, tasks: Mapping[str, TaskSpec]) -> Codec:
+    """What a bundle gets whose decoder gives the tasks' answers, untrained."""
+    decoder = Answerer(layout, tasks, SLIM)
+    return Codec(layout, Encoder(layout, decoder.class_count), decoder)
 
 
 def random_prefixes(layout: LatentLayout, full_share: float, count: int) -> Tensor:

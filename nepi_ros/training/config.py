@@ -127,8 +127,8 @@ class TargetsConfig:
 
 @dataclass(frozen=True)
 class ViewsConfig:
-    """Which changed copies of a frame the segmentation network also sees, so that its answers' average is better than
-    its answer: at each zoom, and mirrored too where `mirror` says so. What it was not trained for makes them worse."""
+    """Which changed copies of a frame a network also sees, so that its answers' average is better than its answer: at
+    each zoom, and mirrored too where `mirror` says so. What it was not trained for makes them worse."""
 
     zoom: tuple[float, ...] = (1.0,)
     mirror: bool = False
@@ -140,7 +140,7 @@ class ViewsConfig:
             raise ValueError(f"mirror: {self.mirror!r} is neither true nor false")
 
 
-OBJECTIVES = ("targets", "image")
+OBJECTIVES = ("targets", "answers", "image")
 
 
 @dataclass(frozen=True)
@@ -151,17 +151,17 @@ class CodecConfig:
     epitomes of one layer, which grows to 1 at half of the layers. target_bytes: mean size that full epitomes may have
     (by the training prior; the coder's contexts then save some of it; of windows, where a stage has one). full_share:
     share of frames trained with all layers, the rest with a random prefix. objective: what must survive, the target
-    networks' outputs (`targets`) or the `image` itself (mean squared error: a task-blind autoencoder, to compare
-    with, which trains for the steps of both stages). strong: training of the strong encoder and the wide decoder,
-    left out with 0 steps; imitation: of the light encoder by the strong one's example; light: of the light encoder
-    and the slim decoder together; classes: before these, of what reads a map of classes, where `layers` has one, from
-    the segmentation network's answers to several `views` of a frame, with a rectangle of another frame in a share of
-    the frames (`pasted`). kept: how many of the layers, from the first, the bundle gets; all without it.
-    Where later layers help training and hurt the answers, they are better left out. judged: the share of a batch's
-    frames that a task's network judges, all without it: what is easily learnt needs few. augment: changes to the
-    frames that the codec is trained on, where they are not those for the target networks: objects should be as large
-    as in the frames to come. pictures: whether the bundle's layers go on with JPEGs of the frame, as far as these are
-    worth more than the latent.
+    networks' outputs on a decoded image (`targets`), their dense `answers`, which the decoder then gives itself, or the
+    `image` itself (mean squared error: a task-blind autoencoder, to compare with, which trains for the steps of both
+    stages). strong: training of the strong encoder and the wide decoder, left out with 0 steps; imitation: of the light
+    encoder by the strong one's example, both for `targets` alone; light: of the light encoder and the slim decoder
+    together; classes: before it, of what reads a map of classes, where `layers` has one, with a rectangle of another
+    frame in a share of the frames (`pasted`). views: those of a frame whose answers are averaged. kept: how many of the
+    layers, from the first, the bundle gets; all without it. Where later layers help training and hurt the answers, they
+    are better left out. judged: the share of a batch's frames that a task's network judges, all without it: what is
+    easily learnt needs few. augment: changes to the frames that the codec is trained on, where they are not those for
+    the target networks: objects should be as large as in the frames to come. pictures: whether the bundle's layers go
+    on with JPEGs of the frame, as far as these are worth more than the latent.
     """
 
     layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
@@ -196,10 +196,8 @@ class CodecConfig:
                 if not isinstance(share, (int, float)) or not 0 <= share <= 1 or not (share or entry == "later"):
                     raise ConfigError(f"codec.{entry}.{task}: {share!r} is not a number from 0 to 1")
         layout = LatentLayout.of(self.layers)
-        if layout.has_map and (self.kept or self.strong.steps or self.objective == "image"):
-            raise ConfigError(
-                "codec.layers: with a map of classes leave out kept and objective: image, and say strong: {steps: 0}"
-            )
+        if layout.has_map and (self.kept or self.objective != "answers"):
+            raise ConfigError("codec.layers: a map of classes goes with objective: answers, and without kept")
         count = len(layout.layers)
         if self.kept is not None and not (isinstance(self.kept, int) and 1 <= self.kept <= count):
             raise ConfigError(f"codec.kept: {self.kept!r} is not a number of layers from 1 to {count}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -149,12 +149,20 @@ class Frames:
         return self._images(self._draw(stage, seed, step, augment))
 
     def seen(
-        self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig, maps: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The images of `batch`, and of `maps` [frames,K,h,w], one for each frame, what lies under them, as fine."""
+        self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig, answers: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The images of `batch`, and of answers as of `answers.averaged_answers` those for these images."""
         draw = self._draw(stage, seed, step, augment)
-        window = (draw.window[0] * maps.shape[3] // self.size[0], draw.window[1] * maps.shape[2] // self.size[1])
-        return self._images(draw), _warp(maps[draw.index].float(), draw.affine, window, "bilinear", "reflection")
+        found = {task: self._answers(draw, every) for task, every in answers.items()}
+        if "depth" in found:  # as in `batch`, what is zoomed is closer
+            found["depth"] = found["depth"] - draw.zoom.log()[:, None, None, None]
+        return self._images(draw), found
+
+    def _answers(self, draw: _Draw, every: Tensor) -> Tensor:
+        """Of answers [frames,C,h,w] those for the images of a draw."""
+        sides = zip(draw.window, every.shape[:1:-1], self.size, strict=True)
+        window = tuple(side * places // whole for side, places, whole in sides)
+        return _warp(every[draw.index].float(), draw.affine, window, "bilinear", "reflection")
 
     def _draw(self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig) -> _Draw:
         # A generator on the CPU, so that a run gives the same batches on every device.

@@ -8,6 +8,7 @@ import copy
 import io
 import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -21,7 +22,7 @@ from nepi_ros.errors import BundleError
 from nepi_ros.tasks import REGISTRY
 from nepi_ros.training.codec import LATENT_LIMIT, Codec
 from nepi_ros.training.latent import MAP_CELL, LatentLayout, grid
-from nepi_ros.training.networks import Encoder
+from nepi_ros.training.networks import Answerer, Encoder, Painter
 from nepi_ros.training.targets import fuse_batch_norm, weight_scale
 
 # The newest opset that the TorchScript-based exporter writes without conversion; ONNX Runtime 1.13 and later read it.
@@ -55,21 +56,29 @@ def _fold(convolution: nn.Conv2d, scale: float, shift: float) -> None:
 
 
 class DeployedDecoder(nn.Module):
-    """flat latent int8 [N,T] -> image float32 [N,3,H,W] of size (width, height). Values that are not given are 0; then
-    comes the map of `class_count` classes, where there are any."""
+    """flat latent int8 [N,T] -> image float32 [N,3,H,W] of size (width, height), or what an Answerer gives. Values that
+    are not given are 0; then comes the map of classes, where there is one."""
 
-    def __init__(self, decoder: nn.Module, layout: LatentLayout, size: tuple[int, int], class_count: int = 0) -> None:
+    def __init__(self, decoder: Painter | Answerer, layout: LatentLayout, size: tuple[int, int]) -> None:
         super().__init__()
-        self.decoder, self.layout, self.size, self.class_count = decoder, layout, size, class_count
+        self.decoder, self.layout, self.size = decoder, layout, size
         self.values = sum(shape.size for shape in layout.shapes(size))
 
-    def forward(self, latent: Tensor) -> Tensor:
-        if not self.class_count:
-            whole = F.pad(latent.float(), (0, self.values - latent.shape[1]))
-            return self.decoder(self.layout.maps(whole, self.size))
+    @property
+    def names(self) -> list[str]:
+        """What the outputs are called."""
+        return list(self.decoder.outputs) if isinstance(self.decoder, Answerer) else ["image"]
+
+    def forward(self, latent: Tensor) -> tuple[Tensor, ...]:
+        classes = self._classes(latent) if self.decoder.class_count else None
+        values = latent[:, : self.values].float()
+        whole = F.pad(values, (0, self.values - values.shape[1]))
+        found = self.decoder(self.layout.maps(whole, self.size), classes)
+        return tuple(found.values()) if isinstance(found, dict) else (found,)
+
+    def _classes(self, latent: Tensor) -> Tensor:
         places = latent[:, self.values :].reshape(-1, 1, *grid(MAP_CELL, self.size)).int()
-        classes = places == torch.arange(self.class_count, dtype=torch.int32)[:, None, None]
-        return self.decoder(self.layout.maps(latent[:, : self.values].float(), self.size), classes.float())
+        return (places == torch.arange(self.decoder.class_count, dtype=torch.int32)[:, None, None]).float()
 
 
 def export_codec(codec: Codec, size: tuple[int, int], kept: int | None = None) -> dict[str, bytes]:
@@ -81,14 +90,14 @@ def export_codec(codec: Codec, size: tuple[int, int], kept: int | None = None) -
     fuse_batch_norm(codec)
     values = sum(shape.size for shape in codec.layout.shapes(size)[:kept])
     encoder = DeployedEncoder(codec.encoder, codec.layout, values)
-    decoder = DeployedDecoder(codec.decoder, codec.layout, size, codec.class_count)
+    decoder = DeployedDecoder(codec.decoder, codec.layout, size)
     halve_weights(codec)
     image = torch.randint(0, 256, (2, size[1], size[0], 3), dtype=torch.uint8)
     places = math.prod(grid(MAP_CELL, size)) if codec.class_count else 0
     latent = torch.randint(-1, 4, (2, values + places), dtype=torch.int8)
     return {
-        "encoder.onnx": _export(encoder, image, "image", "latent", tolerance=1.0, names_from=values),
-        "decoder.onnx": _export(decoder, latent, "latent", "image"),
+        "encoder.onnx": _export(encoder, image, "image", ["latent"], tolerance=1.0, names_from=values),
+        "decoder.onnx": _export(decoder, latent, "latent", decoder.names),
     }
 
 
@@ -105,11 +114,16 @@ def halve_weights(module: nn.Module) -> None:
 def export_target(task: str, network: nn.Module, size: tuple[int, int]) -> bytes:
     """ONNX of a target network for images of size (width, height)."""
     image = torch.rand(2, 3, size[1], size[0])
-    return _export(network, image, "image", REGISTRY[task].output)
+    return _export(network, image, "image", [REGISTRY[task].output])
 
 
 def _export(
-    module: nn.Module, example: Tensor, source: str, result: str, tolerance: float = 1e-2, names_from: int | None = None
+    module: nn.Module,
+    example: Tensor,
+    source: str,
+    results: Sequence[str],
+    tolerance: float = 1e-2,
+    names_from: int | None = None,
 ) -> bytes:
     """The ONNX network, checked as of `_check`."""
     module = module.cpu().float().eval().to(memory_format=torch.contiguous_format)
@@ -119,7 +133,7 @@ def _export(
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module, (example,), buffer, dynamo=False, opset_version=_OPSET, input_names=[source],
-            output_names=[result], dynamic_axes={source: {0: "batch"}, result: {0: "batch"}},
+            output_names=list(results), dynamic_axes={name: {0: "batch"} for name in (source, *results)},
         )  # fmt: skip
     data = shrunk(buffer.getvalue())
     _check(module, data, example[:1], source, tolerance, names_from)
@@ -170,14 +184,18 @@ def _check(
 ) -> None:
     """The exported network must do what the trained one does, at another batch size than it was traced with.
 
-    Values of the output [1,...] from `names_from` on are no numbers but classes, of which a few may lie at an edge.
+    Values of an output [1,...] from `names_from` on are no numbers but classes, of which a few may lie at an edge.
     """
     with torch.no_grad():
-        wanted = module(example).float().numpy()
+        outputs = module(example)
+    wanted = [output.float().numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    got = session.run(None, {source: example.numpy()})[0].astype(np.float32)
-    apart = np.abs(got - wanted) if got.shape == wanted.shape else np.full((1, 1), np.inf)
-    worst = float(apart[:, :names_from].max())
-    mistaken = np.count_nonzero(apart[:, names_from:]) if names_from is not None else 0
-    if not worst <= tolerance or mistaken > _MISTAKEN * apart.size:  # nor may it be no number
-        raise BundleError(f"export: the ONNX network differs from the trained one by {worst:g}; please report this")
+    for one, output in zip(wanted, session.run(None, {source: example.numpy()}), strict=True):
+        got = output.astype(np.float32)
+        apart = np.abs(got - one) if got.shape == one.shape else np.full((1, 1), np.inf)
+        worst = float(apart[:, :names_from].max())
+        mistaken = np.count_nonzero(apart[:, names_from:]) if names_from is not None else 0
+        if not worst <= tolerance or mistaken > _MISTAKEN * apart.size:  # nor may it be no number
+            raise BundleError(
+                f"export: the ONNX network differs from the trained one by {worst:g}; please report this"
+            )

@@ -73,19 +73,12 @@ class Eyes:
         return self._see(self._judged(image))
 
     def distances(
-        self,
-        decoded: Tensor,
-        sight: Sight,
-        importance: Mapping[str, Tensor] | None = None,
-        told: Mapping[str, Tensor] | None = None,
+        self, decoded: Tensor, sight: Sight, importance: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """How far each target network's output on decoded frames [N,3,H,W] is from that on the untouched ones (from
         `look` or `judge`), and how far apart the features are: means over the frames that it judges, weighted by a
-        task's `importance` [N] in each, or by 1. `told` [N,...]: what is added to a task's output before."""
+        task's `importance` [N] in each, or by 1."""
         got = self._see(self._judged(decoded))
-        for task, more in (told or {}).items():
-            output = got.outputs[task]
-            got.outputs[task] = output + F.interpolate(more[: len(output)], output.shape[2:])
         found, apart = {}, []
         for task, output in got.outputs.items():
             count = len(output)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from nepi_ros.datasets import Sample
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import result_over_source, result_size, truth_of
 from nepi_ros.tasks import REGISTRY, Meter, TaskSpec
+
+Outputs = np.ndarray | Sequence[np.ndarray]
+"""A network's outputs for a batch."""
 
 
 class Gauge:
@@ -22,9 +25,9 @@ class Gauge:
         self.accuracy: dict[str, Meter] = {task: REGISTRY[task].accuracy(spec) for task, spec in specs.items()}
 
     def add(
-        self, got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], sample: Sample, box: Letterbox
+        self, got: Mapping[str, Outputs], wanted: Mapping[str, Outputs], sample: Sample, box: Letterbox
     ) -> None:
-        """One frame: outputs on the decoded image, outputs on the untouched one, labels."""
+        """One frame: outputs on what was decoded, outputs on the untouched one, each the first of a batch; labels."""
         for task, spec in self._specs.items():
             entry, truth = REGISTRY[task], truth_of(sample, task)
             size = result_size(truth, box)

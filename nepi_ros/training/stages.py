@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the epitome's encoder and decoder against frozen target networks, by their outputs, without labels.
 
-Three stages. A strong encoder reads the latents from what the target networks' own trunks see, together with a wide
-decoder. The light encoder learns to put out the same latents (imitation.py). Then it and the slim decoder, which the
-bundle gets, learn to paint the same images, and at last only to have the same effect on the target networks. Where the
-layout has a map of classes, mapped.py takes their place.
+Where the decoder paints images for the networks to see, there are three stages. A strong encoder reads the latents from
+what the target networks' own trunks see, together with a wide decoder. The light encoder learns to put out the same
+latents (imitation.py). Then it and the slim decoder, which the bundle gets, learn to paint the same images, and at last
+only to have the same effect on the target networks. A decoder that gives their answers itself is trained by
+answering.py.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nepi_ros.training.answering import train_answers
 from nepi_ros.training.basis import basis_of
-from nepi_ros.training.codec import Codec, RateControl, light_codec
+from nepi_ros.training.codec import Codec, RateControl, painting_codec
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes, StrongEncoder
 from nepi_ros.training.imitation import Lesson, Lessons, Pupil, difference, lesson_loss, mixed
 from nepi_ros.training.latent import LatentLayout
 from nepi_ros.training.loop import Stage, mixed_precision
-from nepi_ros.training.mapped import train_beside_map
-from nepi_ros.training.networks import Decoder
+from nepi_ros.training.networks import Painter
 from nepi_ros.training.steps import (
     FADED,
     augment_of,
@@ -55,10 +56,10 @@ def train_codec(config: TrainConfig, frames: Frames, targets: dict[str, nn.Modul
     layout = LatentLayout.of(config.codec.layers)
     if config.codec.objective == "image":
         return _train_on_images(config, frames, layout, folder)
-    eyes = Eyes(targets, config.codec.judged)
     basis = basis_of(config, frames, augment_of(config), [targets[task] for task in config.targets.networks])
-    if layout.has_map:
-        return train_beside_map(config, frames, eyes, layout, folder, basis)
+    if config.codec.objective == "answers":
+        return train_answers(config, frames, targets, layout, folder, basis)
+    eyes = Eyes(targets, config.codec.judged)
     teacher = _train_strong(config, frames, eyes, layout, folder, basis)
     return _train_light(config, frames, eyes, layout, teacher, folder, basis)
 
@@ -71,7 +72,7 @@ def _train_strong(
         _LOG.info("no strong encoder to learn from; the light one learns from the target networks alone")
         return None
     torch.manual_seed(config.seed)
-    teacher = placed(Codec(layout, StrongEncoder(layout, eyes.channels), Decoder(layout)), frames)
+    teacher = placed(Codec(layout, StrongEncoder(layout, eyes.channels), Painter(layout)), frames)
     control, stage = RateControl(config.codec.target_bytes), config.codec.strong
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
@@ -100,7 +101,7 @@ def _train_light(
 ) -> Codec:
     """The light codec, imitating `teacher` where there is one."""
     torch.manual_seed(config.seed)
-    codec = placed(light_codec(layout), frames)
+    codec = placed(painting_codec(layout), frames)
     control, stage = RateControl(config.codec.target_bytes), config.codec.light
     if teacher is not None:
         _imitate(config, frames, eyes, layout, teacher, codec, folder, basis)
@@ -162,7 +163,7 @@ def _imitate(
 def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, folder: Path) -> Codec:
     """A task-blind codec: the same networks for the same number of steps, for the image's mean squared error."""
     torch.manual_seed(config.seed)
-    codec, control = placed(light_codec(layout), frames), RateControl(config.codec.target_bytes)
+    codec, control = placed(painting_codec(layout), frames), RateControl(config.codec.target_bytes)
     stage = replace(config.codec.light, steps=config.codec.light.steps + config.codec.strong.steps)
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:

@@ -26,7 +26,6 @@ from nepi_ros.training.basis import basis_of
 from nepi_ros.training.config import StageConfig, TrainConfig
 from nepi_ros.training.data import Batch, Frames
 from nepi_ros.training.degrade import degraded
-from nepi_ros.training.latent import LatentLayout
 from nepi_ros.training.loop import Stage, mixed_precision
 from nepi_ros.training.losses import FROM_LABELS
 from nepi_ros.training.networks import ClassificationNetwork, DepthNetwork, SegmentationNetwork, Trunk
@@ -47,8 +46,8 @@ def target_networks(config: TrainConfig, home: Path, frames: Frames, folder: Pat
     """A frozen network for every task, on the frames' device: the configured files seen from `home`, the others
     trained; checkpoints go to `folder`."""
     given = {task: load_network(task, config, home / file) for task, file in config.targets.networks.items()}
-    if "segmentation" in given and LatentLayout.of(config.codec.layers).has_map:
-        _check_views(config, given["segmentation"])
+    for task, network in given.items() if config.codec.objective == "answers" else ():
+        _check_views(config, task, network)
     trained = trained_networks(config, [task for task in config.tasks if task not in given], frames, folder)
     networks = {task: given.get(task) or trained[task] for task in config.tasks}
     return {task: _frozen(network, frames) for task, network in networks.items()}
@@ -105,21 +104,21 @@ def check_network(task: str, config: TrainConfig, path: Path) -> None:
     entry = REGISTRY[task]
     image, shape = (3, config.input.height, config.input.width), entry.output_shape(config.spec(task))
     try:
-        Network(path, ("image", np.float32, image), (entry.output, np.float32, shape))
+        Network(path, ("image", np.float32, image), [(entry.output, np.float32, shape)])
     except BundleError as error:
         raise ConfigError(f"targets.networks.{task}: {error}") from error
 
 
 @torch.no_grad()
-def _check_views(config: TrainConfig, network: nn.Module) -> None:
-    """Whether the user's segmentation network takes all views of a frame. Raises ConfigError naming one that fails."""
+def _check_views(config: TrainConfig, task: str, network: nn.Module) -> None:
+    """Whether the user's network takes all views of a frame. Raises ConfigError naming one that fails."""
     for zoom in config.codec.views.zoom:
         height, width = view_size((config.input.height, config.input.width), zoom)
         try:
             network(torch.zeros(1, 3, height, width))
         except Exception as error:  # whatever the user's operators raise
             raise ConfigError(
-                f"codec.views.zoom: targets.networks.segmentation does not take {width} x {height} pixels; leave "
+                f"codec.views.zoom: targets.networks.{task} does not take {width} x {height} pixels; leave "
                 f"{zoom:g} out ({str(error).splitlines()[0]})"
             ) from error
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.wire import image_wire
-from nepi_ros.codec import untouched
+from nepi_ros.codec import View, untouched
 
 Setting = dict[str, Any]
 """One point of a method's range, as it goes into results.json: names and JSON values."""
@@ -19,13 +19,11 @@ Setting = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """A frame coded and decoded: bytes of the code, bytes on the wire, image float32 [3, H, W], about 0 to 1, and the
-    map of `classes` int8 [h, w] that came with it, if any."""
+    """A frame coded and decoded: bytes of the code, bytes on the wire, and what there is to see or is answered."""
 
     size: int
     wire: int
-    image: np.ndarray
-    classes: np.ndarray | None = None
+    view: View
 
 
 class Peer(Protocol):
@@ -61,8 +59,8 @@ class PixelPeer:
     def code(self, run: Sequence[Frame], setting: Setting) -> Iterator[Coded]:
         contents = (frame.content for frame in run)
         for frame, (size, content) in zip(run, self.transcode(contents, setting), strict=True):
-            image = untouched(frame.with_content(content)[None])[0]
-            yield Coded(size, image_wire(size, self.name), image)
+            view = View(untouched(frame.with_content(content)[None])[0])
+            yield Coded(size, image_wire(size, self.name), view)
 
     def transcode(self, pictures: Iterator[np.ndarray], setting: Setting) -> Iterator[tuple[int, np.ndarray]]:
         """Bytes and decoded picture of each picture, uint8 [h, w, 3] RGB."""

@@ -57,16 +57,16 @@ class EpitomePeer:
             # What goes ahead of a picture is sent too, so it counts.
             payload = encoded.segments(encoded.layers, room=sys.maxsize)
             wire = epitome_wire(encoded.segments(encoded.layers, epitome_room()))
-            size, content = sum(len(segment.stream) for segment in payload), [decoder.read(payload, kind)]
-            maps = decoder.maps(content)
-            yield Coded(size, wire, decoder.images(content)[0], None if maps is None else maps[0])
+            size = sum(len(segment.stream) for segment in payload)
+            yield Coded(size, wire, *decoder.decode([payload], kind))
 
 
 def _spaced(sizes: Sequence[float]) -> list[int]:
     """Places of prefixes of such mean sizes: about evenly spaced on a logarithmic axis, all where they are few; of
-    equal sizes the first."""
+    equal sizes the first, and none that says nothing."""
     logs = np.log(np.maximum(sizes, 1.0))
     places = np.unique(np.maximum.accumulate(logs), return_index=True)[1]
+    places = places[np.take(sizes, places) >= 1]
     if len(places) <= _MOST_SETTINGS:
         return places.tolist()
     even = np.linspace(logs[0], logs[-1], _MOST_SETTINGS)

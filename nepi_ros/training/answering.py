@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a codec whose decoder gives the target networks' dense answers itself, in place of images for them to see.
+
+These answers are worked out before: few other networks are in a step, so there can be several times as many steps. What
+a whole frame is called is learnt by way of an image that its network sees, as in stages.py. Where the layout has a map
+of classes, first that alone is learnt, then all together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nepi_ros.training.answers import as_output, averaged_answers, pasted
+from nepi_ros.training.codec import Codec, Kinds, RateControl, answering_codec, one_hot
+from nepi_ros.training.config import TrainConfig
+from nepi_ros.training.data import Frames
+from nepi_ros.training.eyes import Eyes
+from nepi_ros.training.latent import LatentLayout
+from nepi_ros.training.loop import Stage, mixed_precision
+from nepi_ros.training.losses import FROM_TARGETS
+from nepi_ros.training.networks import Encoder
+from nepi_ros.training.steps import augment_of, importance, in_full, likeness, placed, ready, with_rate
+
+# Share of the frames that come with one kind of layers alone, for each kind.
+_ALONE = 0.2
+# How much the map is held to the answers while its trunk learns for other tasks too.
+_HELD = 2.0
+# How much the answer that is made of a map counts: little, for the map says most of it.
+_DOUBTS = 0.3
+# How much what is seen in the image counts: it is soon learnt, and takes from what depth is learnt with.
+_SEEN = 0.1
+
+
+def train_answers(
+    config: TrainConfig,
+    frames: Frames,
+    targets: Mapping[str, nn.Module],
+    layout: LatentLayout,
+    folder: Path,
+    basis: str,
+) -> Codec:
+    """The light codec, trained against a frozen network for each of the tasks."""
+    torch.manual_seed(config.seed)
+    codec = placed(answering_codec(layout, {task: config.spec(task) for task in config.tasks}), frames)
+    answers = averaged_answers({task: targets[task] for task in codec.decoder.answered}, frames, config.codec.views)
+    rest = {task: network for task, network in targets.items() if task not in answers}
+    eyes = Eyes(rest, config.codec.judged) if rest else None
+    if layout.has_map:
+        learn_map(config, frames, answers["segmentation"], codec.encoder, folder, basis)
+    # Other tasks' latents are read from the same trunk as the map, which then has to go on learning.
+    learning = layout.has_map and set(config.tasks) != {"segmentation"}
+    reader = nn.ModuleList([codec.encoder.trunk, codec.encoder.class_map] if layout.has_map else [])
+    reader.requires_grad_(learning)
+    control, stage = RateControl(config.codec.target_bytes), config.codec.light
+
+    def step(number: int) -> tuple[Tensor, dict[str, float]]:
+        done = number / stage.steps
+        reader.train(learning)  # a map that stays is decoded as it will be: with statistics of all frames
+        image, wanted = frames.seen(stage, config.seed + 3, number, augment_of(config), answers)
+        image, prefixes = ready(config, layout, image)
+        kinds, terms, classes = Kinds.random(len(image), image.device, _ALONE if learning else 0.0), {}, None
+        with mixed_precision(image.device):
+            maps, logits = codec.encoder(image)
+            maps = in_full(maps)
+            if logits is not None:
+                classes = one_hot(logits, layout.finest(prefixes) * kinds.classes)
+            got = codec.decode(kinds.of(maps), prefixes, classes)
+        weights = kinds.importance(importance(config.codec, layout, prefixes), targets)
+        for task in codec.decoder.answered:
+            terms[task] = (weights[task] * FROM_TARGETS[task](got[task], as_output(task, wanted[task]))).mean()
+        if logits is not None:
+            terms["segmentation"] = _DOUBTS * terms["segmentation"]
+            terms["map"] = _HELD * FROM_TARGETS["segmentation"](logits, wanted["segmentation"]).mean()
+        if eyes is not None:
+            seen = eyes.distances(got["image"], eyes.judge(image), weights)
+            seen["likeness"] = likeness(got["image"], image, done)
+            terms |= {name: _SEEN * term for name, term in seen.items()}
+        return with_rate(terms, codec, maps, prefixes, control, done)
+
+    meaning = f"answers, {layout.text}"
+    Stage("light", folder, codec, stage, control, meaning, orthogonal=True, basis=basis).run(step)
+    return codec
+
+
+def learn_map(
+    config: TrainConfig, frames: Frames, answers: Tensor, encoder: Encoder, folder: Path, basis: str
+) -> None:
+    """Train the encoder's trunk, and what reads a map of classes from it, to give the segmentation network's `answers`
+    as of averaged_answers."""
+    stage, reader = config.codec.classes, nn.ModuleDict({"trunk": encoder.trunk, "classes": encoder.class_map})
+
+    def step(number: int) -> tuple[Tensor, dict[str, float]]:
+        image, seen = frames.seen(stage, config.seed + 5, number, augment_of(config), {"segmentation": answers})
+        image, wanted = pasted(image, seen["segmentation"], config.codec.pasted)
+        image = image.contiguous(memory_format=torch.channels_last)
+        with mixed_precision(image.device):
+            logits = encoder.class_map(encoder.trunk(image))
+        return FROM_TARGETS["segmentation"](logits, wanted).mean(), {}
+
+    Stage("classes", folder, reader, stage, meaning="map of classes", orthogonal=True, basis=basis).run(step)
