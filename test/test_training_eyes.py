@@ -65,7 +65,6 @@ def test_a_network_judges_its_share_of_the_frames(targets, image):
             assert eyes.distances(0.5 * frames, sight)[task] == pytest.approx(alone.item(), rel=0.02)
 
 
-
 def test_the_strong_encoder_gives_the_maps_of_the_layout(targets, image):
     eyes = Eyes(targets)
     with mixed_precision(image.device):

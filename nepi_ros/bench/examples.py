@@ -16,7 +16,7 @@ from nepi_ros.bench.judge import Judge
 from nepi_ros.bench.peers.base import Coded
 from nepi_ros.bench.points import point_key
 from nepi_ros.bench.workbench import Bench
-from nepi_ros.codec import View, untouched
+from nepi_ros.codec import View
 from nepi_ros.demo.canvas import depth_colours, segmentation_overlay
 from nepi_ros.files import write_atomic
 from nepi_ros.result_code import NEAREST_M
@@ -66,7 +66,7 @@ def make_examples(
     rows = []
     for place in places:
         frame = bench.frames.frames[place]
-        row = [artist.draw("untouched", frame, {}, Coded(0, 0, View(untouched(frame.image[None])[0])))]
+        row = [artist.draw("untouched", frame, {}, Coded(0, 0, View.of(frame.image)))]
         for method, setting in settings.items():
             row.append(artist.draw(method, frame, setting, _code(bench, peers[method], setting, place)))
         rows.append(row)

@@ -12,7 +12,7 @@ import numpy as np
 from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.peers.base import Coded
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import TargetNetworks, View, untouched
+from nepi_ros.codec import TargetNetworks, View
 from nepi_ros.codec.sessions import Network
 from nepi_ros.errors import ConfigError
 from nepi_ros.measure import result_over_source, result_size, truth_of
@@ -78,7 +78,7 @@ class Judge:
         """Counts of one frame as it was decoded (None: as it is)."""
         wanted = self._wanted.get(id(frame))
         if wanted is None:
-            wanted = self._wanted[id(frame)] = self.results(frame, View(untouched(frame.image[None])[0]))
+            wanted = self._wanted[id(frame)] = self.results(frame, View.of(frame.image))
         got = wanted if coded is None else self.results(frame, coded.view)
         return {task: self._count(task, got[task], wanted[task], truth_of(frame.sample, task)) for task in got}
 

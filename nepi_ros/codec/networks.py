@@ -134,6 +134,11 @@ class View:
     image: np.ndarray | None = None
     answers: Mapping[str, np.ndarray] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, picture: np.ndarray) -> "View":
+        """Of a picture, RGB uint8 [H, W, 3], that all networks look at."""
+        return cls(untouched(picture[None])[0])
+
 
 class Decoder:
     """Turns layers back into images or answers: the edge's side of a bundle."""
@@ -172,7 +177,7 @@ class Decoder:
         """What there is to see, or is answered, in N frames' contents as `read` gives them."""
         latents = [content for content in contents if content.ndim == 1]
         seen = iter(self._seen(np.stack(latents)) if latents else ())
-        return [next(seen) if content.ndim == 1 else View(untouched(content[None])[0]) for content in contents]
+        return [next(seen) if content.ndim == 1 else View.of(content) for content in contents]
 
     def _seen(self, latents: np.ndarray) -> list[View]:
         found = (dict(zip(self._outputs, one, strict=True)) for one in zip(*self._network.run(latents), strict=True))

@@ -42,7 +42,6 @@ from nepi_ros.training.data import Frames, FrameSets
 from nepi_ros.training.export import export_codec
 from nepi_ros.training.gauge import Gauge
 from nepi_ros.training.latent import MAP_CELL, LatentLayout, grid
-from nepi_ros.training.networks import Answerer
 from nepi_ros.training.pictures import choose_pictures
 from nepi_ros.training.quantise import quantised
 
@@ -196,7 +195,7 @@ def _metadata(config: TrainConfig, codec: Codec, layers: Sequence[LayerShape]) -
         "name": config.name,
         "input": asdict(config.input),
         "layers": [asdict(layer) for layer in layers],
-        "answers": list(codec.decoder.answered) if isinstance(codec.decoder, Answerer) else [],
+        "answers": list(codec.decoder.answered),
         "tasks": {task: {"network": f"{task}.onnx", **settings} for task, settings in config.tasks.items()},
     }
 

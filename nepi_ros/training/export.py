@@ -64,11 +64,6 @@ class DeployedDecoder(nn.Module):
         self.decoder, self.layout, self.size = decoder, layout, size
         self.values = sum(shape.size for shape in layout.shapes(size))
 
-    @property
-    def names(self) -> list[str]:
-        """What the outputs are called."""
-        return list(self.decoder.outputs) if isinstance(self.decoder, Answerer) else ["image"]
-
     def forward(self, latent: Tensor) -> tuple[Tensor, ...]:
         classes = self._classes(latent) if self.decoder.class_count else None
         values = latent[:, : self.values].float()
@@ -97,7 +92,7 @@ def export_codec(codec: Codec, size: tuple[int, int], kept: int | None = None) -
     latent = torch.randint(-1, 4, (2, values + places), dtype=torch.int8)
     return {
         "encoder.onnx": _export(encoder, image, "image", ["latent"], tolerance=1.0, names_from=values),
-        "decoder.onnx": _export(decoder, latent, "latent", decoder.names),
+        "decoder.onnx": _export(decoder, latent, "latent", codec.decoder.outputs),
     }
 
 

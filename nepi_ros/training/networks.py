@@ -284,6 +284,9 @@ class Decoder(nn.Module):
 class Painter(Decoder):
     """What a Decoder takes -> image [N,3,H,W] in about 0..1, for the target networks' eyes."""
 
+    answered: tuple[str, ...] = ()
+    outputs = ("image",)
+
     def __init__(self, layout: LatentLayout, width: float = 1.0) -> None:
         super().__init__(layout, width)
         self.image = _pixels(self.fine)

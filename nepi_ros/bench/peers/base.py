@@ -11,7 +11,7 @@ import numpy as np
 
 from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.wire import image_wire
-from nepi_ros.codec import View, untouched
+from nepi_ros.codec import View
 
 Setting = dict[str, Any]
 """One point of a method's range, as it goes into results.json: names and JSON values."""
@@ -59,8 +59,7 @@ class PixelPeer:
     def code(self, run: Sequence[Frame], setting: Setting) -> Iterator[Coded]:
         contents = (frame.content for frame in run)
         for frame, (size, content) in zip(run, self.transcode(contents, setting), strict=True):
-            view = View(untouched(frame.with_content(content)[None])[0])
-            yield Coded(size, image_wire(size, self.name), view)
+            yield Coded(size, image_wire(size, self.name), View.of(frame.with_content(content)))
 
     def transcode(self, pictures: Iterator[np.ndarray], setting: Setting) -> Iterator[tuple[int, np.ndarray]]:
         """Bytes and decoded picture of each picture, uint8 [h, w, 3] RGB."""
