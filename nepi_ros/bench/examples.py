@@ -89,7 +89,8 @@ class _Artist:
 
     def draw(self, method: str, frame: Frame, setting: Mapping[str, Any], coded: Coded) -> Example:
         name = point_key(method, setting, self._frames_id, frame.name)[:10]
-        arrived = None if coded.view.image is None else _pixels(coded.view.image, frame)
+        if (arrived := coded.view.picture) is not None:
+            arrived = frame.box.crop(arrived)
         results = self._judge.results(frame, coded.view)
         files, words = {}, {}
         for task, result in results.items():
@@ -107,11 +108,6 @@ class _Artist:
         Image.fromarray(np.ascontiguousarray(rgb)).save(file, "JPEG", quality=_QUALITY)
         write_atomic(self._out / FOLDER / f"{name}.jpg", file.getvalue())
         return f"{FOLDER}/{name}.jpg"
-
-
-def _pixels(image: np.ndarray, frame: Frame) -> np.ndarray:
-    """uint8 [h, w, 3] of an image float32 [3, H, W], without the letterbox's bars."""
-    return frame.box.crop((image.transpose(1, 2, 0).clip(0, 1) * 255).round().astype(np.uint8))
 
 
 def _coloured(task: str, rgb: np.ndarray, result: np.ndarray, spec: TaskSpec) -> np.ndarray:

@@ -13,14 +13,15 @@ from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.peers.base import Coded
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import TargetNetworks, View
-from nepi_ros.codec.sessions import Network
 from nepi_ros.errors import ConfigError
 from nepi_ros.measure import result_over_source, result_size, truth_of
 from nepi_ros.tasks import REGISTRY, Meter
 
 AGREEMENT = "agreement"
 ACCURACY = "accuracy"
-TARGETS = ("plain", "robust")
+# Where in a bundle they lie; the robust ones were trained with JPEG among their augmentations.
+_FOLDERS = {"plain": "", "robust": "robust"}
+TARGETS = tuple(_FOLDERS)
 
 Counts = dict[str, dict[str, np.ndarray]]
 """Of one frame: task -> measure -> counts [D]. Measures are AGREEMENT, ACCURACY and the names of Task.errors."""
@@ -36,22 +37,9 @@ def meters_of(bundle: Bundle) -> dict[str, dict[str, Callable[[], Meter]]]:
     return made
 
 
-class RobustNetworks(TargetNetworks):
-    """The same networks as a bundle's, trained with JPEG among their augmentations: the bundle's folder `robust`."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        width, height = bundle.input_size
-        self._networks = {}
-        for task in bundle.tasks:
-            output, shape = bundle.output_of(task)
-            source, result = ("image", np.float32, (3, height, width)), (output, np.float32, shape)
-            self._networks[task] = Network(network_file(bundle, task, "robust"), source, [result])
-
-
 def network_file(bundle: Bundle, task: str, targets: str) -> Path:
     """The ONNX file of a task's target network, plain or robust."""
-    folder = bundle.path if targets == "plain" else bundle.path / "robust"
-    return folder / bundle.tasks[task].network
+    return bundle.path / _FOLDERS[targets] / bundle.tasks[task].network
 
 
 def networks_id(bundle: Bundle, targets: str) -> str:
@@ -69,7 +57,7 @@ class Judge:
     """Compares results on decoded images with labels and with the results on the untouched frames."""
 
     def __init__(self, bundle: Bundle, targets: str = "plain") -> None:
-        self.networks = TargetNetworks(bundle, tuple(bundle.tasks)) if targets == "plain" else RobustNetworks(bundle)
+        self.networks = TargetNetworks(bundle, bundle.tasks, folder=_FOLDERS[targets])
         self._specs = bundle.tasks
         self._meters = meters_of(bundle)
         self._wanted: dict[int, dict[str, np.ndarray]] = {}

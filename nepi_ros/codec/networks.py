@@ -139,6 +139,13 @@ class View:
         """Of a picture, RGB uint8 [H, W, 3], that all networks look at."""
         return cls(untouched(picture[None])[0])
 
+    @property
+    def picture(self) -> np.ndarray | None:
+        """The image as RGB uint8 [H, W, 3], where there is one."""
+        if self.image is None:
+            return None
+        return np.ascontiguousarray((self.image.transpose(1, 2, 0).clip(0, 1) * 255).round().astype(np.uint8))
+
 
 class Decoder:
     """Turns layers back into images or answers: the edge's side of a bundle."""
@@ -192,10 +199,15 @@ class Decoder:
 
 
 class TargetNetworks:
-    """The target networks of some tasks of a bundle."""
+    """The target networks of some tasks of a bundle, or those of the same names in a `folder` of it."""
 
     def __init__(
-        self, bundle: "Bundle", tasks: Iterable[str], providers: Sequence[str] | None = None, threads: int = 1
+        self,
+        bundle: "Bundle",
+        tasks: Iterable[str],
+        providers: Sequence[str] | None = None,
+        threads: int = 1,
+        folder: str = "",
     ) -> None:
         """Raises ConfigError when the bundle lacks one of `tasks`, BundleError when a network is not as it must be."""
         width, height = bundle.input_size
@@ -205,7 +217,7 @@ class TargetNetworks:
                 raise ConfigError(f"bundle {bundle.name} has no task {name!r}, only {', '.join(bundle.tasks)}")
             output, shape = bundle.output_of(name)
             source, results = ("image", np.float32, (3, height, width)), [(output, np.float32, shape)]
-            file = bundle.path / bundle.tasks[name].network
+            file = bundle.path / folder / bundle.tasks[name].network
             self._networks[name] = Network(file, source, results, providers, threads)
 
     @property

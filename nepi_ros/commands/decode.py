@@ -41,11 +41,11 @@ def main(arguments: argparse.Namespace) -> int:
     for path in arguments.epitomes:
         epitome = EpitomeFile.read(path)
         epitome.check_bundle(bundle, path)
-        views = decoder.views([_content(decoder, epitome, arguments.layers, path)])
+        (view,) = decoder.views([_content(decoder, epitome, arguments.layers, path)])
         letterbox = Letterbox((epitome.width, epitome.height), bundle.input_size)
-        if views[0].image is not None:
-            _write(arguments.out / path.stem, "decoded", letterbox.crop(_picture(views[0].image)))
-        for task, outputs in targets.see(views).items():
+        if (picture := view.picture) is not None:
+            _write(arguments.out / path.stem, "decoded", cv2.cvtColor(letterbox.crop(picture), cv2.COLOR_RGB2BGR))
+        for task, outputs in targets.see([view]).items():
             result = REGISTRY[task].result(outputs[0], bundle.input_size, bundle.tasks[task])
             if REGISTRY[task].dense:
                 _write(arguments.out / path.stem, task, _as_image(task, letterbox.crop(result)))
@@ -63,11 +63,6 @@ def _content(decoder: Decoder, epitome: EpitomeFile, layers: int | None, path: P
     if layers is not None and layers < epitome.layers:
         raise ConfigError(f"--layers {layers}: {path} is a picture, which has no layers to leave out")
     return content
-
-
-def _picture(image: np.ndarray) -> np.ndarray:
-    """float32 [3, H, W] RGB as OpenCV's uint8 [H, W, 3] BGR."""
-    return np.ascontiguousarray((image.transpose(1, 2, 0)[..., ::-1].clip(0, 1) * 255).round().astype(np.uint8))
 
 
 def _as_image(task: str, result: np.ndarray) -> np.ndarray:

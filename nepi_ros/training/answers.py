@@ -31,6 +31,8 @@ _NEAREST = 1e-3  # metres
 def averaged_answers(networks: Mapping[str, nn.Module], frames: Frames, views: ViewsConfig) -> dict[str, Tensor]:
     """Average answers of the networks of dense tasks, as logarithms of the classes' shares or of metres: by task
     float16 [frames,C,H/4,W/4]."""
+    if not networks:
+        return {}
     bar = progress_bar(range(len(frames)), desc="answers", unit="frame", total=len(frames), dynamic_ncols=True)
     found = [_answers(networks, frames.image[k : k + 1].float() / 255.0, views) for k in bar]
     return {task: torch.cat([one[task] for one in found]) for task in networks}
