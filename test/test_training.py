@@ -134,7 +134,7 @@ def test_a_finished_run_is_not_repeated_and_gives_the_same_networks(bundle, fold
 def test_a_run_that_stopped_goes_on_to_the_same_weights(tmp_path, orthogonal):
     def fit(folder: Path, stop_at: int | None) -> torch.Tensor:
         torch.manual_seed(0)
-        control, config = RateControl(100.0), StageConfig(steps=10, batch=1, rate=0.01)
+        control, config = RateControl(100.0, lowest=0.02), StageConfig(steps=10, batch=1, rate=0.01)
         stage = Stage("line", folder, torch.nn.Linear(3, 1), config, control, orthogonal=orthogonal)
 
         def step(number: int):
@@ -834,6 +834,7 @@ def of_task(task: str, **settings) -> dict:
         ({"codec": {"layers": "300 x 1/16"}}, "codec.layers: more than 255 layers"),
         ({"codec": {"pictures": 1}}, "codec.pictures: 1 is neither true nor false"),
         ({"codec": {"target_bytes": 0}}, "codec: target_bytes"),
+        ({"codec": {"byte_weight": 0}}, "codec.byte_weight: 0 is not a number above 0"),
         ({"codec": 3}, "codec.: expected a mapping"),
         ({"codec": {"objective": "beauty"}}, "codec.objective: 'beauty'"),
         ({"targets": {"networks": {"flow": "flow.onnx"}}}, "targets.networks: flow"),

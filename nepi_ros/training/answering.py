@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nepi_ros.training.answers import as_output, averaged_answers, pasted
-from nepi_ros.training.codec import Codec, Kinds, RateControl, answering_codec, one_hot
+from nepi_ros.training.codec import Codec, Kinds, answering_codec, one_hot
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes
@@ -23,7 +23,16 @@ from nepi_ros.training.latent import LatentLayout
 from nepi_ros.training.loop import Stage, mixed_precision
 from nepi_ros.training.losses import FROM_TARGETS
 from nepi_ros.training.networks import Encoder
-from nepi_ros.training.steps import augment_of, importance, in_full, likeness, placed, ready, with_rate
+from nepi_ros.training.steps import (
+    augment_of,
+    importance,
+    in_full,
+    likeness,
+    placed,
+    rate_control,
+    ready,
+    with_rate,
+)
 
 # Share of the frames that come with one kind of layers alone, for each kind.
 _ALONE = 0.2
@@ -31,8 +40,9 @@ _ALONE = 0.2
 _HELD = 2.0
 # How much the answer that is made of a map counts: little, for the map says most of it.
 _DOUBTS = 0.3
-# How much what is seen in the image counts: it is soon learnt, and takes from what depth is learnt with.
-_SEEN = 0.1
+# How much what is seen in the image counts at first and at last: it is soon learnt, and takes from what depth is learnt
+# with.
+_SEEN, _SEEN_END = 0.05, 0.005
 
 
 def train_answers(
@@ -55,7 +65,7 @@ def train_answers(
     learning = layout.has_map and set(config.tasks) != {"segmentation"}
     reader = nn.ModuleList([codec.encoder.trunk, codec.encoder.class_map] if layout.has_map else [])
     reader.requires_grad_(learning)
-    control, stage = RateControl(config.codec.target_bytes), config.codec.light
+    control, stage = rate_control(config), config.codec.light
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
         done = number / stage.steps
@@ -78,7 +88,8 @@ def train_answers(
         if eyes is not None:
             seen = eyes.distances(got["image"], eyes.judge(image), weights)
             seen["likeness"] = likeness(got["image"], image, done)
-            terms |= {name: _SEEN * term for name, term in seen.items()}
+            weight = _SEEN * (_SEEN_END / _SEEN) ** done
+            terms |= {name: weight * term for name, term in seen.items()}
         return with_rate(terms, codec, maps, prefixes, control, done)
 
     meaning = f"answers, {layout.text}"

@@ -128,17 +128,16 @@ def _nearest(size: int, step: int, device: torch.device) -> Tensor:
 class RateControl:
     """Weight of the rate term, steered so that full epitomes come out at most at the wanted mean size."""
 
-    LOWEST = 0.02
-    """Bytes are never free, however small the epitomes are: early layers would spend what only late ones may."""
-
-    def __init__(self, target_bytes: float) -> None:
-        self.target_bytes, self.log_weight = target_bytes, math.log(self.LOWEST)
+    def __init__(self, target_bytes: float, lowest: float) -> None:
+        """`lowest` is the weight however small the epitomes are: of free bytes early layers would spend what only late
+        ones may."""
+        self.target_bytes, self.lowest, self.log_weight = target_bytes, lowest, math.log(lowest)
 
     def weight(self, mean_bytes: float) -> float:
         """Loss per factor e in bytes, after learning the mean size of the last batch's full epitomes."""
         error = math.log(max(mean_bytes, 1.0) / self.target_bytes)
         moved = self.log_weight + 0.01 * max(-1.0, min(1.0, error))
-        self.log_weight = min(3.0, max(math.log(self.LOWEST), moved))
+        self.log_weight = min(3.0, max(math.log(self.lowest), moved))
         return math.exp(self.log_weight)
 
     def state_dict(self) -> dict[str, float]:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from nepi_ros.training.answering import train_answers
 from nepi_ros.training.basis import basis_of
-from nepi_ros.training.codec import Codec, RateControl, painting_codec
+from nepi_ros.training.codec import Codec, painting_codec
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes, StrongEncoder
@@ -37,6 +37,7 @@ from nepi_ros.training.steps import (
     in_full,
     likeness,
     placed,
+    rate_control,
     with_rate,
 )
 
@@ -73,7 +74,7 @@ def _train_strong(
         return None
     torch.manual_seed(config.seed)
     teacher = placed(Codec(layout, StrongEncoder(layout, eyes.channels), Painter(layout)), frames)
-    control, stage = RateControl(config.codec.target_bytes), config.codec.strong
+    control, stage = rate_control(config), config.codec.strong
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
         done = number / stage.steps
@@ -102,7 +103,7 @@ def _train_light(
     """The light codec, imitating `teacher` where there is one."""
     torch.manual_seed(config.seed)
     codec = placed(painting_codec(layout), frames)
-    control, stage = RateControl(config.codec.target_bytes), config.codec.light
+    control, stage = rate_control(config), config.codec.light
     if teacher is not None:
         _imitate(config, frames, eyes, layout, teacher, codec, folder, basis)
         codec.priors.load_state_dict(teacher.priors.state_dict())
@@ -163,7 +164,7 @@ def _imitate(
 def _train_on_images(config: TrainConfig, frames: Frames, layout: LatentLayout, folder: Path) -> Codec:
     """A task-blind codec: the same networks for the same number of steps, for the image's mean squared error."""
     torch.manual_seed(config.seed)
-    codec, control = placed(painting_codec(layout), frames), RateControl(config.codec.target_bytes)
+    codec, control = placed(painting_codec(layout), frames), rate_control(config)
     stage = replace(config.codec.light, steps=config.codec.light.steps + config.codec.strong.steps)
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:

@@ -30,6 +30,11 @@ def augment_of(config: TrainConfig) -> AugmentConfig:
     return config.codec.augment or config.augment
 
 
+def rate_control(config: TrainConfig) -> RateControl:
+    """What weighs bytes in a stage of the codec."""
+    return RateControl(config.codec.target_bytes, config.codec.byte_weight)
+
+
 def placed(codec: Codec, frames: Frames) -> Codec:
     """The codec on the frames' device."""
     return codec.to(frames.image.device, memory_format=torch.channels_last)
