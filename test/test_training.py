@@ -835,6 +835,7 @@ def of_task(task: str, **settings) -> dict:
         ({"codec": {"pictures": 1}}, "codec.pictures: 1 is neither true nor false"),
         ({"codec": {"target_bytes": 0}}, "codec: target_bytes"),
         ({"codec": {"byte_weight": 0}}, "codec.byte_weight: 0 is not a number above 0"),
+        ({"codec": {"seen": "much"}}, "codec.seen: 'much' is not a number above 0"),
         ({"codec": 3}, "codec.: expected a mapping"),
         ({"codec": {"objective": "beauty"}}, "codec.objective: 'beauty'"),
         ({"targets": {"networks": {"flow": "flow.onnx"}}}, "targets.networks: flow"),

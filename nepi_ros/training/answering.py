@@ -40,9 +40,8 @@ _ALONE = 0.2
 _HELD = 2.0
 # How much the answer that is made of a map counts: little, for the map says most of it.
 _DOUBTS = 0.3
-# How much what is seen in the image counts at first and at last: it is soon learnt, and takes from what depth is learnt
-# with.
-_SEEN, _SEEN_END = 0.05, 0.005
+# Share that is left at last of the weight of what is seen in the image, which takes from what depth is learnt with.
+_SEEN_END = 0.1
 
 
 def train_answers(
@@ -88,7 +87,7 @@ def train_answers(
         if eyes is not None:
             seen = eyes.distances(got["image"], eyes.judge(image), weights)
             seen["likeness"] = likeness(got["image"], image, done)
-            weight = _SEEN * (_SEEN_END / _SEEN) ** done
+            weight = config.codec.seen * _SEEN_END**done
             terms |= {name: weight * term for name, term in seen.items()}
         return with_rate(terms, codec, maps, prefixes, control, done)
 

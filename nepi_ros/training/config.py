@@ -150,7 +150,8 @@ class CodecConfig:
     layers: as LatentLayout.of reads them. later: tasks that the first layers may neglect, each with its weight in
     epitomes of one layer, which grows to 1 at half of the layers. target_bytes: mean size that full epitomes may have
     (by the training prior; the coder's contexts then save some of it; of windows, where a stage has one). byte_weight:
-    the least that a factor e in bytes counts in the loss, however small epitomes are. full_share: share of frames
+    the least that a factor e in bytes counts in the loss, however small epitomes are. seen: how much what other tasks'
+    networks see in an image counts beside `answers`, at first; at last a tenth of it. full_share: share of frames
     trained with all layers, the rest with a random prefix. objective: what must survive, the target networks' outputs
     on a decoded image (`targets`), their dense `answers`, which the decoder then gives itself, or the `image` itself
     (mean squared error: a task-blind autoencoder, to compare with, which trains for the steps of both stages). strong:
@@ -169,6 +170,7 @@ class CodecConfig:
     later: dict[str, float] = field(default_factory=dict)
     target_bytes: float = 2500.0
     byte_weight: float = 0.02
+    seen: float = 0.05
     full_share: float = 0.2
     objective: str = "targets"
     kept: int | None = None
@@ -189,8 +191,9 @@ class CodecConfig:
             raise ConfigError(f"codec.pictures: {self.pictures!r} is neither true nor false")
         if not self.target_bytes > 0 or not 0 <= self.full_share <= 1:
             raise ConfigError("codec: target_bytes must be more than 0, and full_share from 0 to 1")
-        if not is_number(self.byte_weight) or not self.byte_weight > 0:
-            raise ConfigError(f"codec.byte_weight: {self.byte_weight!r} is not a number above 0")
+        for entry in ("byte_weight", "seen"):
+            if not is_number(weight := getattr(self, entry)) or not weight > 0:
+                raise ConfigError(f"codec.{entry}: {weight!r} is not a number above 0")
         if not is_number(self.pasted) or not 0 <= self.pasted <= 1:
             raise ConfigError(f"codec.pasted: {self.pasted!r} is not a number from 0 to 1")
         for entry, shares in (("later", self.later), ("judged", self.judged)):
