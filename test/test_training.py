@@ -512,18 +512,21 @@ def test_the_codec_learns_what_the_target_network_needs(folder, frames, places, 
     assert after["features"] < 0.8 * before["features"]
 
 
-def test_a_bundle_with_a_map_of_classes_says_it_and_answers_from_it(folder, tmp_path):
+@pytest.mark.parametrize("named", [True, False])
+def test_a_bundle_with_a_map_of_classes_says_it_and_answers_from_it(folder, tmp_path, named):
     long = {"steps": 60, "batch": 4, "rate": 0.01}
     codec = {
         "layers": "2/whole, classes/8, 1/32, classes/4", "objective": "answers", "classes": long, "light": long,
         "views": {"zoom": [1.0, 1.5], "mirror": True}, "pasted": 0.5, "target_bytes": 60,
+        "named": named,
     }  # fmt: skip
     targets = CONFIG["targets"] | {"joint": long, "tune": STAGE}
     config = write_config(folder, "mapped", codec=codec, targets=targets)
     bundle = train(config, tmp_path / "mapped", tmp_path / "runs", "cpu")
     kinds = [layer.classes for layer in bundle.layers]
     assert kinds[0] == 0 and kinds[1] == 2 and kinds[-1] == 2 and 0 in kinds[2:]
-    assert bundle.answers and bundle.profile.agreement["segmentation"][-1] > 0.7  # by chance 0.5
+    assert bundle.answers == tuple(task for task in bundle.tasks if named or task != "classification")
+    assert bundle.profile.agreement["segmentation"][-1] > 0.7  # by chance 0.5
     image = cv2.resize(FrameSet.open(folder / "frames").load(0).rgb, (96, 64))
     encoder, decoder = Encoder(bundle), Decoder(bundle)
     encoded = encoder.encode(image)
@@ -834,6 +837,7 @@ def of_task(task: str, **settings) -> dict:
         ({"codec": {"layers": "300 x 1/16"}}, "codec.layers: more than 255 layers"),
         ({"codec": {"pictures": 1}}, "codec.pictures: 1 is neither true nor false"),
         ({"codec": {"target_bytes": 0}}, "codec: target_bytes"),
+        ({"codec": {"named": "always"}}, "codec.named: 'always' is neither true nor false"),
         ({"codec": {"byte_weight": 0}}, "codec.byte_weight: 0 is not a number above 0"),
         ({"codec": {"seen": "much"}}, "codec.seen: 'much' is not a number above 0"),
         ({"codec": 3}, "codec.: expected a mapping"),

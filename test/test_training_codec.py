@@ -222,8 +222,9 @@ SPECS = {
 
 
 @torch.no_grad()
-def test_exported_networks_say_and_read_a_map_of_classes(image):
-    codec = answering_codec(MAPPED, SPECS).eval()
+@pytest.mark.parametrize("named", [True, False])
+def test_exported_networks_say_and_read_a_map_of_classes(image, named):
+    codec = answering_codec(MAPPED, SPECS, named).eval()
     files, values = export_codec(codec, SIZE), sum(shape.size for shape in MAPPED.shapes(SIZE))
     latent = session(files["encoder.onnx"]).run(None, {"image": image.numpy()})[0]
     maps, logits = codec.encoder(networks_input(image))
@@ -231,7 +232,7 @@ def test_exported_networks_say_and_read_a_map_of_classes(image):
     assert (said == logits.argmax(1).numpy()).mean() > 0.98
     decode = session(files["decoder.onnx"])
     names = [port.name for port in decode.get_outputs()]
-    assert names == ["segmentation", "depth", "image"]
+    assert names == ["segmentation", "depth", "classification" if named else "image"]
     everything = codec.decode(maps, torch.tensor([6, 6]), one_hot(logits, torch.tensor([4, 4])))
     latent_without = np.concatenate([latent[:, :values], np.full_like(latent[:, values:], NOTHING)], axis=1)
     without = codec.decoder([rounded(m) for m in maps], torch.zeros_like(logits))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a codec whose decoder gives the target networks' dense answers itself, in place of images for them to see.
+"""Trains a codec whose decoder gives the target networks' answers itself, in place of images for them to see.
 
-These answers are worked out before: few other networks are in a step, so there can be several times as many steps. What
-a whole frame is called is learnt by way of an image that its network sees, as in stages.py. Where the layout has a map
-of classes, first that alone is learnt, then all together.
+Dense answers are worked out before: few other networks are in a step, so there can be several times as many steps. What
+a whole frame is called is learnt by way of an image that its network sees, as in stages.py, or answered too (`named`).
+Where the layout has a map of classes, first that alone is learnt, then all together.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from nepi_ros.tasks import REGISTRY
 from nepi_ros.training.answers import as_output, averaged_answers, pasted
 from nepi_ros.training.codec import Codec, Kinds, answering_codec, one_hot
 from nepi_ros.training.config import TrainConfig
@@ -40,6 +41,8 @@ _ALONE = 0.2
 _HELD = 2.0
 # How much the answer that is made of a map counts: little, for the map says most of it.
 _DOUBTS = 0.3
+# How much it counts what a whole frame is called.
+_NAMED = 0.2
 # Share that is left at last of the weight of what is seen in the image, which takes from what depth is learnt with.
 _SEEN_END = 0.1
 
@@ -54,8 +57,10 @@ def train_answers(
 ) -> Codec:
     """The light codec, trained against a frozen network for each of the tasks."""
     torch.manual_seed(config.seed)
-    codec = placed(answering_codec(layout, {task: config.spec(task) for task in config.tasks}), frames)
-    answers = averaged_answers({task: targets[task] for task in codec.decoder.answered}, frames, config.codec.views)
+    specs = {task: config.spec(task) for task in config.tasks}
+    codec = placed(answering_codec(layout, specs, config.codec.named), frames)
+    dense = {task: targets[task] for task in codec.decoder.answered if REGISTRY[task].dense}
+    answers = averaged_answers(dense, frames, config.codec.views)
     rest = {task: network for task, network in targets.items() if task not in answers}
     eyes = Eyes(rest, config.codec.judged) if rest else None
     if layout.has_map:
@@ -79,16 +84,21 @@ def train_answers(
                 classes = one_hot(logits, layout.finest(prefixes) * kinds.classes)
             got = codec.decode(kinds.of(maps), prefixes, classes)
         weights = kinds.importance(importance(config.codec, layout, prefixes), targets)
-        for task in codec.decoder.answered:
+        for task in answers:
             terms[task] = (weights[task] * FROM_TARGETS[task](got[task], as_output(task, wanted[task]))).mean()
         if logits is not None:
             terms["segmentation"] = _DOUBTS * terms["segmentation"]
             terms["map"] = _HELD * FROM_TARGETS["segmentation"](logits, wanted["segmentation"]).mean()
-        if eyes is not None:
-            seen = eyes.distances(got["image"], eyes.judge(image), weights)
+        sight = eyes.judge(image) if eyes is not None else None
+        if "image" in got:
+            seen = eyes.distances(got["image"], sight, weights)
             seen["likeness"] = likeness(got["image"], image, done)
             weight = config.codec.seen * _SEEN_END**done
             terms |= {name: weight * term for name, term in seen.items()}
+        elif sight is not None:
+            for task, told in sight.outputs.items():  # of the first frames
+                apart = FROM_TARGETS[task](got[task][: len(told)], told)
+                terms[task] = _NAMED * (weights[task][: len(told)] * apart).mean()
         return with_rate(terms, codec, maps, prefixes, control, done)
 
     meaning = f"answers, {layout.text}"

@@ -152,9 +152,10 @@ def painting_codec(layout: LatentLayout) -> Codec:
     return Codec(layout, Encoder(layout), Painter(layout, SLIM))
 
 
-def answering_codec(layout: LatentLayout, tasks: Mapping[str, TaskSpec]) -> Codec:
-    """What a bundle gets whose decoder gives the tasks' answers, untrained."""
-    decoder = Answerer(layout, tasks, SLIM)
+def answering_codec(layout: LatentLayout, tasks: Mapping[str, TaskSpec], named: bool = False) -> Codec:
+    """What a bundle gets whose decoder gives the tasks' answers, of those that are not dense where whole frames are
+    `named`; untrained."""
+    decoder = Answerer(layout, tasks, named, SLIM)
     return Codec(layout, Encoder(layout, decoder.class_count), decoder)
 
 

@@ -150,18 +150,19 @@ class CodecConfig:
     layers: as LatentLayout.of reads them. later: tasks that the first layers may neglect, each with its weight in
     epitomes of one layer, which grows to 1 at half of the layers. target_bytes: mean size that full epitomes may have
     (by the training prior; the coder's contexts then save some of it; of windows, where a stage has one). byte_weight:
-    the least that a factor e in bytes counts in the loss, however small epitomes are. seen: how much what other tasks'
-    networks see in an image counts beside `answers`, at first; at last a tenth of it. full_share: share of frames
-    trained with all layers, the rest with a random prefix. objective: what must survive, the target networks' outputs
-    on a decoded image (`targets`), their dense `answers`, which the decoder then gives itself, or the `image` itself
-    (mean squared error: a task-blind autoencoder, to compare with, which trains for the steps of both stages). strong:
-    training of the strong encoder and the wide decoder, left out with 0 steps; imitation: of the light encoder by the
-    strong one's example, both for `targets` alone; light: of the light encoder and the slim decoder together; classes:
-    before it, of what reads a map of classes, where `layers` has one, with a rectangle of another frame in a share of
-    the frames (`pasted`). views: those of a frame whose answers are averaged. kept: how many of the layers, from the
-    first, the bundle gets; all without it. Where later layers help training and hurt the answers, they are better left
-    out. judged: the share of a batch's frames that a task's network judges, all without it: what is easily learnt needs
-    few. augment: changes to the frames that the codec is trained on, where they are not those for the target networks:
+    the least that a factor e in bytes counts in the loss, however small epitomes are. named: whether with `answers` the
+    decoder also answers what a whole frame is called, in place of painting an image for that network; seen: how much
+    counts what it sees there, at first; at last a tenth of it. full_share: share of frames trained with all layers, the
+    rest with a random prefix. objective: what must survive, the target networks' outputs on a decoded image
+    (`targets`), their `answers`, which the decoder then gives itself, or the `image` itself (mean squared error: a
+    task-blind autoencoder, to compare with, which trains for the steps of both stages). strong: training of the strong
+    encoder and the wide decoder, left out with 0 steps; imitation: of the light encoder by the strong one's example,
+    both for `targets` alone; light: of the light encoder and the slim decoder together; classes: before it, of what
+    reads a map of classes, where `layers` has one, with a rectangle of another frame in a share of the frames
+    (`pasted`). views: those of a frame whose answers are averaged. kept: how many of the layers, from the first, the
+    bundle gets; all without it. Where later layers help training and hurt the answers, they are better left out.
+    judged: the share of a batch's frames that a task's network judges, all without it: what is easily learnt needs few.
+    augment: changes to the frames that the codec is trained on, where they are not those for the target networks:
     objects should be as large as in the frames to come. pictures: whether the bundle's layers go on with JPEGs of the
     frame, as far as these are worth more than the latent.
     """
@@ -170,6 +171,7 @@ class CodecConfig:
     later: dict[str, float] = field(default_factory=dict)
     target_bytes: float = 2500.0
     byte_weight: float = 0.02
+    named: bool = False
     seen: float = 0.05
     full_share: float = 0.2
     objective: str = "targets"
@@ -187,8 +189,9 @@ class CodecConfig:
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise ConfigError(f"codec.objective: {self.objective!r}; choose from {', '.join(OBJECTIVES)}")
-        if not isinstance(self.pictures, bool):
-            raise ConfigError(f"codec.pictures: {self.pictures!r} is neither true nor false")
+        for entry in ("pictures", "named"):
+            if not isinstance(value := getattr(self, entry), bool):
+                raise ConfigError(f"codec.{entry}: {value!r} is neither true nor false")
         if not self.target_bytes > 0 or not 0 <= self.full_share <= 1:
             raise ConfigError("codec: target_bytes must be more than 0, and full_share from 0 to 1")
         for entry in ("byte_weight", "seen"):

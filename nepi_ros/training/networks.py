@@ -237,7 +237,7 @@ class Decoder(nn.Module):
     def __init__(self, layout: LatentLayout, width: float = 1.0, classes: int = 0) -> None:
         super().__init__()
         c, b, *steps = (int(w * width) // 8 * 8 for w in (40, 64, 112, 128, 128))
-        self.fine, self.class_count = c, classes
+        self.fine, self.coarse, self.class_count = c, steps[0], classes
         self.whole = nn.Linear(max(1, layout.channels(WHOLE)), steps[-1] * self.START[0] * self.START[1])
         self.inputs = nn.ModuleList(
             nn.Conv2d(max(1, layout.channels(cell)), out, 3, 1, 1) for cell, out in zip(CELLS, steps, strict=False)
@@ -256,8 +256,8 @@ class Decoder(nn.Module):
             if classes
         )
 
-    def features(self, maps: Sequence[Tensor], classes: Tensor | None = None) -> Tensor:
-        """`fine` features at 1/4 of the image.
+    def features(self, maps: Sequence[Tensor], classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`coarse` features at 1/16 of the image and `fine` ones at 1/4.
 
         `classes` [N,classes,H/4,W/4]: 1 for the class of a place, else 0; all 0 where nothing is known."""
         *grids, whole = (m if m.shape[1] else m.new_zeros(m.shape[0], 1, *m.shape[2:]) for m in maps)
@@ -270,8 +270,8 @@ class Decoder(nn.Module):
                 x = self.passes[level](x)[:, :, :height, :width]  # a coarse map may reach beyond the frame
             told = self.inputs[level](grids[level]) + (sixteenth if level == 0 else 0.0)
             x = self.blocks[level](F.relu(x + told))
-        x = self.eighth_block(F.relu(self.eighth(x) + eighth))
-        return F.relu(self.quarter(x) + quarter)
+        coarse, x = x, self.eighth_block(F.relu(self.eighth(x) + eighth))
+        return coarse, F.relu(self.quarter(x) + quarter)
 
     def _of_classes(self, classes: Tensor | None) -> list[Tensor | float]:
         """What a map of classes adds at 1/16, 1/8 and 1/4 of the image."""
@@ -292,12 +292,12 @@ class Painter(Decoder):
         self.image = _pixels(self.fine)
 
     def forward(self, maps: Sequence[Tensor], classes: Tensor | None = None) -> Tensor:
-        return self.image(self.features(maps, classes)) + 0.5
+        return self.image(self.features(maps, classes)[1]) + 0.5
 
 
 class Answerer(Decoder):
-    """What a Decoder takes -> by task what its network would put out, at 1/4 of the image, where that is dense, and an
-    `image` as of Painter for the networks of other tasks.
+    """What a Decoder takes -> by task what its network would put out, at 1/4 of the image where that is dense. Where
+    whole frames are not `named`, the networks of tasks that are not dense get an `image` as of Painter instead.
 
     A map of classes is the segmentation's answer but for small doubts: where it names a class, that is taken for e^TOLD
     times as likely. While the doubts are learnt it counts half of that, so that they are (chosen on camvid's validation
@@ -305,12 +305,12 @@ class Answerer(Decoder):
 
     TOLD = 8.0
 
-    def __init__(self, layout: LatentLayout, tasks: Mapping[str, TaskSpec], width: float = 1.0) -> None:
+    def __init__(
+        self, layout: LatentLayout, tasks: Mapping[str, TaskSpec], named: bool = False, width: float = 1.0
+    ) -> None:
         super().__init__(layout, width, len(tasks["segmentation"].classes) if layout.has_map else 0)
-        self.answered = tuple(task for task in tasks if REGISTRY[task].dense)
-        self.heads = nn.ModuleDict(
-            {task: nn.Conv2d(self.fine, REGISTRY[task].channels(tasks[task]), 3, 1, 1) for task in self.answered}
-        )
+        self.answered = tuple(task for task in tasks if named or REGISTRY[task].dense)
+        self.heads = nn.ModuleDict({task: self._head(task, tasks[task]) for task in self.answered})
         if self.class_count:
             nn.init.zeros_(self.heads["segmentation"].weight)
         self.image = _pixels(self.fine) if len(self.answered) < len(tasks) else None
@@ -322,17 +322,28 @@ class Answerer(Decoder):
         return self.answered if self.image is None else (*self.answered, "image")
 
     def forward(self, maps: Sequence[Tensor], classes: Tensor | None = None) -> dict[str, Tensor]:
-        features = self.features(maps, classes)
-        found = {task: self._answer(task, features, classes) for task in self.answered}
+        coarse, fine = self.features(maps, classes)
+        found = {
+            task: self._answer(task, head(fine if REGISTRY[task].dense else coarse.mean((2, 3))).float(), classes)
+            for task, head in self.heads.items()
+        }
         if self.image is not None:
-            found["image"] = self.image(features) + 0.5
+            found["image"] = self.image(fine) + 0.5
         return found
 
-    def _answer(self, task: str, features: Tensor, classes: Tensor | None) -> Tensor:
-        found = self.heads[task](features).float()
+    def _head(self, task: str, spec: TaskSpec) -> nn.Module:
+        """Features at 1/4 of the image, or the mean of those at 1/16 -> what a task is answered from."""
+        channels = REGISTRY[task].channels(spec)
+        if REGISTRY[task].dense:
+            return nn.Conv2d(self.fine, channels, 3, 1, 1)
+        return nn.Sequential(nn.Linear(self.coarse, 64), nn.ReLU(inplace=True), nn.Linear(64, channels))
+
+    def _answer(self, task: str, found: Tensor, classes: Tensor | None) -> Tensor:
         if task == "depth":
             return metres(found, *self.range_m)
-        return found if classes is None else found + (self.TOLD / 2 if self.training else self.TOLD) * classes
+        if task != "segmentation" or classes is None:
+            return found
+        return found + (self.TOLD / 2 if self.training else self.TOLD) * classes
 
 
 def _pixels(channels: int) -> nn.Module:
