@@ -18,7 +18,7 @@ from nepi_ros.datasets import FrameSet
 from nepi_ros.demo.canvas import BAD, GOOD
 from nepi_ros.demo.evaluate import evaluate, jpeg_bytes
 from nepi_ros.demo.film import HEIGHT, WIDTH, write_film
-from nepi_ros.demo.link_picture import LinkRun, write_link_picture
+from nepi_ros.demo.link_picture import BAND, LinkRun, write_link_picture
 from nepi_ros.demo.links import carried, made
 from nepi_ros.demo.pictures import Legend, choose, depth_range, write_overlay
 from nepi_ros.demo.record import FrameRecord, Status
@@ -221,6 +221,12 @@ class TestLinkPicture:
         bad = self.drawn(tmp_path / "bad.png", frames, statuses)
         red, green = (lambda picture, colour=c: int((picture == colour).all(-1).sum()) for c in (BAD, GOOD))
         assert red(bad) > red(good) and green(bad) < green(good)
+
+    def test_an_estimate_shows_where_there_is_one(self, tmp_path: Path) -> None:
+        frames, nan = [record(k * 10**8, (80.0, 90.0, 70.0)) for k in range(9)], float("nan")
+        for name, known in (("known", (400.0, 300.0, 600.0)), ("unknown", (nan, nan, nan))):
+            picture = self.drawn(tmp_path / f"{name}.png", frames, [Status(k * 10**8, *known, 900) for k in range(9)])
+            assert (picture == BAND).all(-1).any() == (name == "known")
 
     def test_without_anything_sent_or_told(self, tmp_path: Path) -> None:
         assert self.drawn(tmp_path / "link.png", [FrameRecord(5)], []).any()

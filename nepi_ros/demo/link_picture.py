@@ -18,7 +18,7 @@ from nepi_ros.demo.record import FrameRecord, Status
 WIDTH, HEIGHT = 1600, 1100
 _LEFT, _RIGHT, _TOP, _GAP, _FOOT = 110, 40, 124, 62, 64
 _CARRIED = (38, 66, 92)
-_BAND = (92, 84, 52)
+BAND = (92, 84, 52)
 _ESTIMATE = (245, 203, 92)
 _DOT = 7
 _BIN_S = 0.25
@@ -119,9 +119,11 @@ def _capacity(panel: _Panel, run: LinkRun, origin: int) -> None:
     carried = [run.carried_kbps(t, t + _BIN_S) for t in times]
     known = [(_since(s.at_ns, origin), s) for s in run.statuses if s.capacity_kbps == s.capacity_kbps]
     panel.scale("link towards the edge, kbit/s", 1.5 * max([*carried, 1.0]))
-    panel.key([("carried", _CARRIED), ("estimated", _ESTIMATE), ("where it lies four times out of five", _BAND)])
+    # Frames of one packet each tell nothing of the rate, and few bytes need no estimate of it.
+    estimate = [("estimated", _ESTIMATE), ("where it lies four times out of five", BAND)] if known else []
+    panel.key([("carried", _CARRIED), *estimate])
     pairs = zip(known, known[1:], strict=False)
-    panel.columns([(t, later, s.low_kbps, s.high_kbps) for (t, s), (later, _) in pairs], _BAND)
+    panel.columns([(t, later, s.low_kbps, s.high_kbps) for (t, s), (later, _) in pairs], BAND)
     panel.columns([(t, t + _BIN_S, 0.0, rate) for t, rate in zip(times, carried, strict=True)], _CARRIED)
     panel.steps([(t, s.capacity_kbps) for t, s in known], _ESTIMATE)
 
