@@ -84,6 +84,10 @@ class Bundle:
         """The tasks of the bundle as a message's task mask."""
         return task_mask(self.tasks)
 
+    def network_file(self, task: str, folder: str = "") -> Path:
+        """A task's target network, or that of the same name in a `folder` of the bundle."""
+        return self.path / folder / self.tasks[task].network
+
     def output_of(self, task: str) -> tuple[str, tuple[int | None, ...]]:
         """Name and shape (without batch; None = any) of the output of a task's target network."""
         return REGISTRY[task].output, REGISTRY[task].output_shape(self.tasks[task])

@@ -514,7 +514,7 @@ def test_the_codec_learns_what_the_target_network_needs(folder, frames, places, 
 
 @pytest.mark.parametrize("named", [True, False])
 def test_a_bundle_with_a_map_of_classes_says_it_and_answers_from_it(folder, tmp_path, named):
-    long = {"steps": 60, "batch": 4, "rate": 0.01}
+    long = {"steps": 120, "batch": 4, "rate": 0.01}
     codec = {
         "layers": "2/whole, classes/8, 1/32, classes/4", "objective": "answers", "classes": long, "light": long,
         "views": {"zoom": [1.0, 1.5], "mirror": True}, "pasted": 0.5, "target_bytes": 60,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -37,16 +36,11 @@ def meters_of(bundle: Bundle) -> dict[str, dict[str, Callable[[], Meter]]]:
     return made
 
 
-def network_file(bundle: Bundle, task: str, targets: str) -> Path:
-    """The ONNX file of a task's target network, plain or robust."""
-    return bundle.path / _FOLDERS[targets] / bundle.tasks[task].network
-
-
 def networks_id(bundle: Bundle, targets: str) -> str:
     """Identifies the target networks. Raises ConfigError when the bundle has no such set."""
     digest = hashlib.sha256()
     for task in bundle.tasks:
-        file = network_file(bundle, task, targets)
+        file = bundle.network_file(task, _FOLDERS[targets])
         if not file.is_file():
             raise ConfigError(f"{file}: bundle {bundle.name} has no {targets} targets; run with --targets plain")
         digest.update(file.read_bytes())

@@ -217,8 +217,7 @@ class TargetNetworks:
                 raise ConfigError(f"bundle {bundle.name} has no task {name!r}, only {', '.join(bundle.tasks)}")
             output, shape = bundle.output_of(name)
             source, results = ("image", np.float32, (3, height, width)), [(output, np.float32, shape)]
-            file = bundle.path / folder / bundle.tasks[name].network
-            self._networks[name] = Network(file, source, results, providers, threads)
+            self._networks[name] = Network(bundle.network_file(name, folder), source, results, providers, threads)
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes
 from nepi_ros.training.latent import LatentLayout
 from nepi_ros.training.loop import Stage, mixed_precision
-from nepi_ros.training.losses import FROM_TARGETS
+from nepi_ros.training.losses import FROM_TARGETS, distance
 from nepi_ros.training.networks import Encoder
 from nepi_ros.training.steps import (
     augment_of,
@@ -85,25 +85,36 @@ def train_answers(
             got = codec.decode(kinds.of(maps), prefixes, classes)
         weights = kinds.importance(importance(config.codec, layout, prefixes), targets)
         for task in answers:
-            terms[task] = (weights[task] * FROM_TARGETS[task](got[task], as_output(task, wanted[task]))).mean()
+            terms[task] = distance(task, got[task], as_output(task, wanted[task]), weights[task])
         if logits is not None:
             terms["segmentation"] = _DOUBTS * terms["segmentation"]
             terms["map"] = _HELD * FROM_TARGETS["segmentation"](logits, wanted["segmentation"]).mean()
-        sight = eyes.judge(image) if eyes is not None else None
-        if "image" in got:
-            seen = eyes.distances(got["image"], sight, weights)
-            seen["likeness"] = likeness(got["image"], image, done)
-            weight = config.codec.seen * _SEEN_END**done
-            terms |= {name: weight * term for name, term in seen.items()}
-        elif sight is not None:
-            for task, told in sight.outputs.items():  # of the first frames
-                apart = FROM_TARGETS[task](got[task][: len(told)], told)
-                terms[task] = _NAMED * (weights[task][: len(told)] * apart).mean()
+        if eyes is not None:
+            terms |= _of_whole_frames(config, eyes, image, got, weights, done)
         return with_rate(terms, codec, maps, prefixes, control, done)
 
     meaning = f"answers, {layout.text}"
     Stage("light", folder, codec, stage, control, meaning, orthogonal=True, basis=basis).run(step)
     return codec
+
+
+def _of_whole_frames(
+    config: TrainConfig,
+    eyes: Eyes,
+    image: Tensor,
+    got: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    done: float,
+) -> dict[str, Tensor]:
+    """Terms of what whole frames are called: how their networks' answers are met, or what these see in the image."""
+    sight = eyes.judge(image)
+    if config.codec.named:
+        told = sight.outputs.items()
+        return {task: _NAMED * distance(task, got[task], output, weights[task]) for task, output in told}
+    seen = eyes.distances(got["image"], sight, weights)
+    seen["likeness"] = likeness(got["image"], image, done)
+    weight = config.codec.seen * _SEEN_END**done
+    return {name: weight * term for name, term in seen.items()}
 
 
 def learn_map(

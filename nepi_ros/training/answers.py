@@ -49,11 +49,11 @@ def as_output(task: str, answers: Tensor) -> Tensor:
 
 
 def _answers(networks: Mapping[str, nn.Module], image: Tensor, views: ViewsConfig) -> dict[str, Tensor]:
-    shown = [
-        (zoom, mirrored, F.interpolate(image, view_size(image.shape[2:], zoom), mode="bilinear", align_corners=False))
+    zoomed = (
+        (zoom, F.interpolate(image, view_size(image.shape[2:], zoom), mode="bilinear", align_corners=False))
         for zoom in views.zoom
-        for mirrored in (False, True)[: 1 + views.mirror]
-    ]
+    )
+    shown = [(zoom, mirrored, view) for zoom, view in zoomed for mirrored in (False, True)[: 1 + views.mirror]]
     size = grid(MAP_CELL, image.shape[:1:-1])
     answers = {task: [_answer(task, network, *view, size) for view in shown] for task, network in networks.items()}
     return {task: _average(task, some) for task, some in answers.items()}

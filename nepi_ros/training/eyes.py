@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from nepi_ros.training.blocks import NormedBlock
 from nepi_ros.training.latent import LatentLayout
 from nepi_ros.training.loop import has_bfloat16, mixed_precision
-from nepi_ros.training.losses import FROM_TARGETS
+from nepi_ros.training.losses import distance
 from nepi_ros.training.networks import Heads, Trunk
 
 # Features that differ by their own spread count as much as this in the loss.
@@ -83,7 +83,7 @@ class Eyes:
         for task, output in got.outputs.items():
             count = len(output)
             weights = (importance or {}).get(task, decoded.new_ones(len(decoded)))[:count]
-            found[task] = (weights * FROM_TARGETS[task](output, sight.outputs[task][:count])).mean()
+            found[task] = distance(task, output, sight.outputs[task], weights)
             apart += [
                 (weights * _apart(got.trunks[task][k], sight.trunks[task][k][:count])).mean()
                 for k in ((-2, -1) if task in got.trunks else ())

@@ -84,3 +84,10 @@ FROM_TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "depth": _log_ratio,
     "classification": _soft_divergence,
 }
+
+
+def distance(task: str, got: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """Mean distance of a task's outputs from those wanted, each weighted by the frame's of `weights` [N]; over the
+    first frames of N alone, where there are outputs of these alone."""
+    count = min(len(got), len(wanted))
+    return (weights[:count] * FROM_TARGETS[task](got[:count], wanted[:count])).mean()
