@@ -36,6 +36,8 @@ from nepi_ros.errors import BundleError, CodecError
 from nepi_ros.profile import Profile
 from nepi_ros.tasks import REGISTRY, TASKS, TaskSpec, task_mask
 
+_MOST_BESIDE = 100
+"""How many times as much as networks that look at a picture answers beside it may count."""
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
@@ -206,7 +208,10 @@ def _picture(entry: Mapping[str, Any], size: tuple[int, int], where: Path) -> Pi
     numbers = {name: _count(entry[name], f"pictures: {name}", where, 1, most) for name, most in limits.items()}
     if not isinstance(entry["full_colour"], bool):
         raise BundleError(f"{where}: pictures: full_colour is {entry['full_colour']!r}, must be true or false")
-    return PictureFormat(**numbers, full_colour=entry["full_colour"])
+    beside = entry.get("beside", 0.0)
+    if not (isinstance(beside, (int, float)) and 0 <= beside <= _MOST_BESIDE):
+        raise BundleError(f"{where}: pictures: beside is {beside!r}, must be 0 to {_MOST_BESIDE}")
+    return PictureFormat(**numbers, full_colour=entry["full_colour"], beside=float(beside))
 
 
 def _count(value: Any, what: str, where: Path, low: int, high: int) -> int:

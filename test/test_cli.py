@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -132,6 +133,23 @@ def test_pictures_are_encoded_when_asked_for(tmp_path: Path, picture: Path, caps
     assert "is a picture" in capsys.readouterr().err
     assert cli.main(["inspect", str(made.path)]) == 0
     assert "160 x 120 4:4:4 at quality 95" in capsys.readouterr().out
+
+
+def test_a_picture_that_a_latent_comes_with_can_be_left_out(
+    tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture
+) -> None:
+    together = [replace(PICTURES[0], beside=0.5)]
+    made = make_tiny_bundle(tmp_path / "together", mapped=True, pictures=together)
+    common = ["--bundle", str(made.path), "--out", str(tmp_path)]
+    assert cli.main(["inspect", str(made.path)]) == 0
+    assert "at quality 80 beside the latent" in capsys.readouterr().out
+    assert cli.main(["encode", str(picture), *common, "--layers", str(made.layer_count)]) == 0
+    results = tmp_path / "scene.segmentation.png", tmp_path / "scene.decoded.png"
+    seen = []
+    for layers in ([], ["--layers", "3"]):
+        assert cli.main(["decode", str(tmp_path / "scene.epitome"), *common, *layers]) == 0
+        seen.append([file.read_bytes() for file in results])
+    assert all(whole != first for whole, first in zip(*seen, strict=True))
 
 
 def test_files_of_one_name_are_not_written_over_each_other(

@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_bundle import LAYERS, PICTURES, make_tiny_bundle, tiny_frames
 
-from nepi_ros.codec import Decoder, Encoder, PictureFormat, Segment, untouched
+from nepi_ros.codec import Decoder, Encoder, Kind, PictureFormat, Segment, TargetNetworks, untouched
+from nepi_ros.codec.picture import joined
 from nepi_ros.errors import BundleError, CodecError
+from nepi_ros.tasks import REGISTRY
 
 SIZE = (160, 120)
 FRAME = tiny_frames(1, *SIZE, seed=5)[0]
@@ -28,6 +30,13 @@ STREAM = WHOLE.write(FRAME)
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny", pictures=PICTURES)
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """A bundle whose decoder answers, where the latent comes with some of the pictures."""
+    pictures = [replace(PICTURES[0], beside=0.5), PICTURES[1], replace(PICTURES[2], beside=2.0)]
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "together", mapped=True, pictures=pictures)
 
 
 def error(image: np.ndarray) -> float:
@@ -156,6 +165,59 @@ def test_some_of_the_latent_goes_ahead_of_a_picture(bundle):
         assert np.array_equal(with_.image, without.image)
 
 
+def test_a_latent_that_comes_with_a_picture_has_its_say(together):
+    encoded, decoder = Encoder(together).encode(FRAME), Decoder(together)
+    latent = encoded.segment(0, len(together.layers))
+    answers = decoder.decode([[latent]])[0].answers
+    networks = TargetNetworks(together, together.tasks)
+    for count, picture in enumerate(together.pictures, len(together.layers) + 1):
+        segment, alone = encoded.segment(0, count), picture.write(FRAME)
+        assert segment.stream == (joined(latent.stream, alone) if picture.beside else alone)
+        (view,) = decoder.decode([[segment]])
+        looked = networks.run(untouched(picture.read(alone, SIZE)[None]))
+        for task, (said,) in networks.see([view]).items():
+            both = picture.beside and task in answers
+            wanted = REGISTRY[task].blend(looked[task][0], answers[task], picture.beside) if both else looked[task][0]
+            assert np.allclose(said, wanted, atol=1e-5), task
+
+
+def test_a_latent_of_the_kind_that_a_frame_needs_comes_with_its_picture(together):
+    layers = len(together.layers) + 1
+    segments = {kind: Encoder(together).encode(FRAME, kind=kind).segment(0, layers) for kind in Kind}
+    both = Encoder(together).encode(FRAME).segment(0, layers)
+    assert all(len(segment.stream) < len(both.stream) for segment in segments.values())
+    for kind, segment in segments.items():
+        assert Decoder(together).read([segment], kind).picture.shape == FRAME.shape
+
+
+def test_sizes_about_count_what_comes_with_a_picture(together):
+    encoded = Encoder(together).encode(FRAME)
+    about = encoded.sizes_about(1000)[len(together.layers)][1]
+    assert about == len(encoded.segment(0, len(together.layers) + 1).stream)
+
+
+@pytest.mark.parametrize("stream", [b"", b"\0\0", b"\0\0\1", b"\xff\xff\xff" + STREAM, joined(b"", b"no picture")])
+def test_a_latent_and_a_picture_that_are_not_both_there_are_refused(together, stream):
+    with pytest.raises(CodecError, match="picture"):
+        Decoder(together).read([Segment(0, len(together.layers) + 1, stream)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=20), st.floats(0, 1))
+def test_damage_to_both_gives_others_or_an_error(together, changes, length):
+    layers, decoder = len(together.layers) + 1, Decoder(together)
+    damaged = bytearray(Encoder(together).encode(FRAME).segment(0, layers).stream)
+    for place, value in changes:
+        damaged[int(place * (len(damaged) - 1))] = value
+    stream = bytes(damaged[: int(length * len(damaged))])
+    try:
+        content = decoder.read([Segment(0, layers, stream)])
+    except CodecError:
+        return
+    outputs = TargetNetworks(together, together.tasks).see(decoder.views([content]))
+    assert all(np.isfinite(output).all() for (output,) in outputs.values())
+
+
 @pytest.mark.parametrize("first, count", [(1, len(LAYERS)), (0, len(LAYERS) + len(PICTURES) + 1)])
 def test_a_segment_that_holds_no_picture_is_refused(bundle, first, count):
     with pytest.raises(CodecError, match="picture"):
@@ -164,7 +226,11 @@ def test_a_segment_that_holds_no_picture_is_refused(bundle, first, count):
         Encoder(bundle).encode(FRAME).segment(first, count)
 
 
-@pytest.mark.parametrize("name, value", [("width", 161), ("height", 0), ("quality", 101), ("full_colour", 1)])
+@pytest.mark.parametrize(
+    "name, value",
+    [("width", 161), ("height", 0), ("quality", 101), ("full_colour", 1),
+     ("beside", -1.0), ("beside", float("nan")), ("beside", "much")],
+)
 def test_bundles_with_impossible_pictures_are_refused(tmp_path, name, value):
     with pytest.raises(BundleError, match=f"pictures: {name}"):
         make_tiny_bundle(tmp_path / "tiny", pictures=[replace(PICTURES[0], **{name: value})])

@@ -300,7 +300,7 @@ def test_frames_become_pictures_where_that_is_wanted(camera, bundle, client):
     wait_until(lambda: camera.layers() > len(LAYERS), "a picture")
     ahead, picture, *_ = camera.exchange()  # the first once more where some were lost
     assert ahead.first_layer == picture.first_layer == 0 and ahead.layer_count <= len(LAYERS)
-    shown = Decoder(bundle).read([segment_of(picture)])
+    shown = Decoder(bundle).read([segment_of(picture)]).picture
     small = Letterbox(FRAME.shape[1::-1], bundle.input_size).apply(FRAME)
     assert shown.shape == small.shape and np.abs(shown.astype(float) - small).mean() < 3
     camera.edge.extra = {"layers": 2}  # what went ahead alone

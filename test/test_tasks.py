@@ -125,6 +125,24 @@ def test_registry_turns_outputs_into_results_and_meters_them(name):
     assert agreement.value() == accuracy.value() == 1
 
 
+@pytest.mark.parametrize("name", ["segmentation", "classification"])
+def test_two_opinions_of_classes_make_the_likeliest_by_both(name):
+    blend, rest = REGISTRY[name].blend, (1,) * (REGISTRY[name].rank - 2)
+    one, other = (np.log(np.array(shares, np.float32).reshape(3, *rest)) for shares in ((7, 2, 1), (1, 8, 1)))
+    assert [blend(one, other, weight).argmax() for weight in (0.1, 0.5, 1.0, 9.0)] == [0, 0, 1, 1]
+    shares = np.exp(blend(one, other, 1.0)).ravel()
+    assert np.allclose(shares, np.sqrt(np.array([7, 16, 1]) / 100), rtol=1e-5)
+    assert np.allclose(blend(one + 5, other - 3, 0.7), blend(one, other, 0.7), atol=1e-5)
+
+
+def test_two_depths_make_the_one_between_by_ratio():
+    near, far = np.full((1, 4, 6), 2.0, np.float32), np.full((1, 2, 3), 8.0, np.float32)
+    assert np.allclose(REGISTRY["depth"].blend(near, far, 1.0), np.full((1, 4, 6), 4.0))
+    assert np.allclose(REGISTRY["depth"].blend(near, far, 0.5), np.full((1, 4, 6), 2 * 4 ** (1 / 3)))
+    nothing = np.array([[[0.0, -1.0]]], np.float32)
+    assert np.isfinite(REGISTRY["depth"].blend(nothing, nothing, 1.0)).all()
+
+
 def test_depth_results_stay_in_the_range_of_the_bundle():
     output = np.array([[[-1, 100]]], np.float32)
     assert REGISTRY["depth"].result(output, (2, 1), SPECS["depth"]).tolist() == [[0.5, 8]]

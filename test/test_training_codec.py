@@ -33,6 +33,7 @@ from nepi_ros.training.codec import (  # noqa: E402
 from nepi_ros.training.config import CodecConfig  # noqa: E402
 from nepi_ros.training.export import _check, _export, export_codec  # noqa: E402
 from nepi_ros.training.latent import CELLS, LatentLayout, grid  # noqa: E402
+from nepi_ros.training.leaning import lean_of  # noqa: E402
 from nepi_ros.training.networks import Painter  # noqa: E402
 from nepi_ros.training.quantise import quantised  # noqa: E402
 from nepi_ros.training.steps import faded, importance  # noqa: E402
@@ -269,6 +270,18 @@ def test_frames_without_a_kind_of_layers_teach_nothing_of_its_tasks():
 
 
 @torch.no_grad()
+def test_a_map_of_classes_leans_to_what_is_rare():
+    """A class that is never quite the likeliest, but nearly so where it is, is found; nothing else changes."""
+    answers = torch.zeros(4, 3, 8, 8)
+    answers[:, 1, :, :4], answers[:, 2, 0, 0] = 5.0, 9.0
+    logits = torch.zeros(4, 3, 8, 8)
+    logits[:, 1, :, :4], logits[:, 1, :, 4:], logits[:, 2], logits[:, 2, 0, 0] = 2.0, -2.0, -3.0, 1.5
+    lean = lean_of(logits, answers)
+    assert lean[2] - lean[1] > 0.5
+    assert torch.equal((logits + lean[:, None, None]).argmax(1), answers.argmax(1))
+    assert torch.equal(lean_of(answers, answers), torch.zeros(3))
+
+
 def test_a_pasted_part_brings_its_answers_along():
     answers = torch.rand(8, 3, 20, 24)
     image = answers.repeat_interleave(4, 2).repeat_interleave(4, 3)

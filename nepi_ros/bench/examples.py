@@ -95,7 +95,7 @@ class _Artist:
         files, words = {}, {}
         for task, result in results.items():
             if REGISTRY[task].dense:
-                below = frame.content if task in coded.view.answers else arrived  # what a result is laid over
+                below = frame.content if coded.view.settles(task) else arrived  # what a result is laid over
                 files[task] = self._write(f"{name}-{task}", _coloured(task, below, result, self._specs[task]))
             else:
                 best = int(result.argmax())

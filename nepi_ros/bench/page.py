@@ -25,7 +25,7 @@ figure { margin: 0; } figure img { width: 100%; display: block; border-radius: 4
 figcaption { font-size: 13px; }
 """
 
-_ANSWERS = "; epitomes that are no pictures bring some answers themselves, which were learnt from these networks"
+_ANSWERS = "; epitomes bring some answers themselves, which were learnt from these networks"
 
 
 def page(

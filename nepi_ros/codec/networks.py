@@ -4,14 +4,16 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nepi_ros.codec.layered import CodedLatent, Kind, Segment
-from nepi_ros.codec.picture import Album
+from nepi_ros.codec.picture import Album, separated
 from nepi_ros.codec.sessions import Network, Port
 from nepi_ros.errors import CodecError, ConfigError
+from nepi_ros.tasks import REGISTRY
 
 if TYPE_CHECKING:
     from nepi_ros.bundle import Bundle
@@ -59,7 +61,8 @@ class EncodedFrame:
     def segment(self, first: int = 0, count: int | None = None) -> Segment:
         """Layers first to first + count - 1 (all from `first` on by default) in one stream.
 
-        Where the last of them is a picture, the stream is that picture; it must say all, so `first` must be 0.
+        Where the last of them is a picture, the stream is that picture, and the latent where that comes with it; it
+        must say all, so `first` must be 0.
         """
         count = self.layers - first if count is None else count
         if first + count <= self.latent.layers:
@@ -122,22 +125,46 @@ class Encoder:
         count = self._layers if layers is None else layers
         if not 1 <= count <= self._layers:
             raise ValueError(f"{count} layers asked of {self._layers}")
-        album = Album(rgb, self._pictures, self._usual) if count > self.coder.layers else None
-        return EncodedFrame(self.coder.code(self.latents(rgb[None])[0], kind), count, album)
+        latent = self.coder.code(self.latents(rgb[None])[0], kind)
+        if count <= self.coder.layers:
+            return EncodedFrame(latent, count)
+        whole = cache(lambda: latent.segment(0, latent.layers).stream)
+        return EncodedFrame(latent, count, Album(rgb, self._pictures, self._usual, whole))
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a frame's segments say: a `latent`, flat int8 [T], or a `picture`, uint8 [H, W, 3], or both: then the
+    latent's answers count as much as `beside` says beside those of networks that look at the picture."""
+
+    latent: np.ndarray | None = None
+    picture: np.ndarray | None = None
+    beside: float = 0.0
 
 
 @dataclass(frozen=True)
 class View:
     """What the edge makes of a frame's content: answers, task -> output without batch dimension, and for the target
-    networks of other tasks, if there are any, an image float32 [3, H, W], about 0 to 1."""
+    networks of other tasks, if there are any, an image float32 [3, H, W], about 0 to 1.
+
+    beside: where it is not 0, all networks look at the image, and answers count so much beside what they say."""
 
     image: np.ndarray | None = None
     answers: Mapping[str, np.ndarray] = field(default_factory=dict)
+    beside: float = 0.0
 
     @classmethod
-    def of(cls, picture: np.ndarray) -> "View":
-        """Of a picture, RGB uint8 [H, W, 3], that all networks look at."""
-        return cls(untouched(picture[None])[0])
+    def of(cls, picture: np.ndarray, answers: Mapping[str, np.ndarray] | None = None, beside: float = 0.0) -> "View":
+        """Of a picture, RGB uint8 [H, W, 3], that all networks look at, with answers beside it."""
+        return cls(untouched(picture[None])[0], answers or {}, beside)
+
+    def settles(self, task: str) -> bool:
+        """Whether its answer is all there is to say of a task, whose network need not look."""
+        return task in self.answers and not self.beside
+
+    def with_answer(self, task: str, output: np.ndarray) -> np.ndarray:
+        """What the output of a task's network that looked and the answer, where there is one, say together."""
+        return REGISTRY[task].blend(output, self.answers[task], self.beside) if task in self.answers else output
 
     @property
     def picture(self) -> np.ndarray | None:
@@ -166,25 +193,33 @@ class Decoder:
         """The execution providers in use, the preferred one first."""
         return self._network.providers
 
-    def read(self, segments: Sequence[Segment], kind: Kind = Kind.BOTH) -> np.ndarray:
-        """What a frame's segments from layer 0 on say: a latent, flat int8 [T], or a picture, uint8 [H, W, 3]. `kind`:
-        of layers that it was encoded with.
+    def read(self, segments: Sequence[Segment], kind: Kind = Kind.BOTH) -> Content:
+        """What a frame's segments from layer 0 on say. `kind`: of layers that it was encoded with.
 
         Raises CodecError when they are damaged.
         """
         last = segments[-1] if segments else None
         if last is None or last.stop <= self.coder.layers:
-            return self.coder.decode(segments, kind)
+            return Content(self.coder.decode(segments, kind))
         number = last.stop - self.coder.layers - 1
         if last.first or number >= len(self._pictures):
             raise CodecError(f"a segment of layers {last.first} to {last.stop - 1} holds no picture of the bundle")
-        return self._pictures[number].read(last.stream, self._size)
+        format_ = self._pictures[number]
+        if not format_.beside:
+            return Content(picture=format_.read(last.stream, self._size))
+        latent, picture = separated(last.stream)
+        whole = Segment(0, self.coder.layers, latent)
+        return Content(self.coder.decode([whole], kind), format_.read(picture, self._size), format_.beside)
 
-    def views(self, contents: Sequence[np.ndarray]) -> list[View]:
+    def views(self, contents: Sequence[Content]) -> list[View]:
         """What there is to see, or is answered, in N frames' contents as `read` gives them."""
-        latents = [content for content in contents if content.ndim == 1]
+        latents = [content.latent for content in contents if content.latent is not None]
         seen = iter(self._seen(np.stack(latents)) if latents else ())
-        return [next(seen) if content.ndim == 1 else View.of(content) for content in contents]
+        views = [View() if content.latent is None else next(seen) for content in contents]
+        return [
+            view if content.picture is None else View.of(content.picture, view.answers, content.beside)
+            for view, content in zip(views, contents, strict=True)
+        ]
 
     def _seen(self, latents: np.ndarray) -> list[View]:
         found = (dict(zip(self._outputs, one, strict=True)) for one in zip(*self._network.run(latents), strict=True))
@@ -229,12 +264,14 @@ class TargetNetworks:
 
     def see(self, views: Sequence[View], tasks: Iterable[str] | None = None) -> dict[str, list[np.ndarray]]:
         """Each task's output, without batch dimension, for every one of N views: the answer where there is one, else
-        what the network puts out. `tasks` limits it to some of them."""
+        what the network puts out, or what both say together. `tasks` limits it to some of them."""
         found: dict[str, list[np.ndarray]] = {}
         for name in self.tasks if tasks is None else tasks:
-            images = [view.image for view in views if name not in view.answers]
+            images = [view.image for view in views if not view.settles(name)]
             outputs = iter(self._networks[name].run(np.stack(images))[0] if images else ())
-            found[name] = [view.answers[name] if name in view.answers else next(outputs) for view in views]
+            found[name] = [
+                view.answers[name] if view.settles(name) else view.with_answer(name, next(outputs)) for view in views
+            ]
         return found
 
 

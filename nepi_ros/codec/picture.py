@@ -4,12 +4,13 @@ input size.
 
 What is learnt says what a frame shows in hundreds of bytes and hardly gets better with thousands; a picture is worth
 nothing in hundreds and comes close to the untouched frame in thousands. So a bundle's last layers are pictures, the
-smallest first. A picture says all that the layers before it say.
+smallest first. Where the decoder gives answers, the whole latent comes with each: what a light network made of the
+untouched frame and what a heavy one makes of a poor picture are wrong in different places, and right together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -22,17 +23,20 @@ from nepi_ros.errors import CodecError, ImageError
 # names, passes such an option over, and writes 4:2:0.
 _SAMPLING, _FACTORS = 7, {False: 0x221111, True: 0x111111}
 _SCAN, _HEADERS = b"\xff\xda", 1024
+_LENGTH = 3  # bytes that say how long the latent before a picture is
 
 
 @dataclass(frozen=True)
 class PictureFormat:
     """A JPEG of `width` x `height` pixels, of `quality` 1 to 100; `full_colour`: with colours as fine as brightness
-    (4:4:4), not half as fine each way (4:2:0)."""
+    (4:4:4), not half as fine each way (4:2:0). `beside`: how much the answers of the latent that comes with it count
+    beside those of a network that looks at it; 0: none comes with it."""
 
     width: int
     height: int
     quality: int
     full_colour: bool
+    beside: float = 0.0
 
     def write(self, rgb: np.ndarray) -> bytes:
         """The JPEG of an image uint8 [H, W, 3]."""
@@ -67,21 +71,42 @@ class PictureFormat:
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
+def joined(latent: bytes, picture: bytes) -> bytes:
+    """One stream of a latent's and a picture's.
+
+    >>> separated(joined(b"latent", b"picture"))
+    (b'latent', b'picture')
+    """
+    return len(latent).to_bytes(_LENGTH, "big") + latent + picture
+
+
+def separated(stream: bytes) -> tuple[bytes, bytes]:
+    """The inverse of `joined`. Raises CodecError when the stream is too short to be one."""
+    end = _LENGTH + int.from_bytes(stream[:_LENGTH], "big")
+    if len(stream) < end or len(stream) < _LENGTH:
+        raise CodecError(f"a latent of {end - _LENGTH} bytes and a picture in {len(stream)} bytes")
+    return stream[_LENGTH:end], stream[end:]
+
+
 class Album:
     """The pictures of one frame, each made when it is first asked for."""
 
-    def __init__(self, rgb: np.ndarray, formats: Sequence[PictureFormat], usual: Sequence[float]) -> None:
-        """`rgb` uint8 [H, W, 3]; `usual`: bytes that pictures of each format have on average."""
-        self._rgb, self._formats, self._usual = rgb, formats, usual
+    def __init__(
+        self, rgb: np.ndarray, formats: Sequence[PictureFormat], usual: Sequence[float], latent: Callable[[], bytes]
+    ) -> None:
+        """`rgb` uint8 [H, W, 3]; `usual`: bytes that pictures of each format have on average, with what comes with
+        them; `latent`: the stream of the frame's whole latent."""
+        self._rgb, self._formats, self._usual, self._latent = rgb, formats, usual, latent
         self._made: dict[int, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._formats)
 
     def stream(self, number: int) -> bytes:
-        """The JPEG of one format."""
+        """The picture of one format, with what comes with it."""
         if number not in self._made:
-            self._made[number] = self._formats[number].write(self._rgb)
+            made, one = self._formats[number].write(self._rgb), self._formats[number]
+            self._made[number] = joined(self._latent(), made) if one.beside else made
         return self._made[number]
 
     def bytes_about(self) -> list[int]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from nepi_ros.bundle import Bundle, resolve_bundle
-from nepi_ros.codec import Decoder, TargetNetworks
+from nepi_ros.codec import Content, Decoder, TargetNetworks
 from nepi_ros.commands.encode import distinct
 from nepi_ros.epitome_file import EpitomeFile
 from nepi_ros.errors import ConfigError
@@ -55,14 +55,14 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _content(decoder: Decoder, epitome: EpitomeFile, layers: int | None, path: Path) -> np.ndarray:
-    """What the first `layers` layers of a file say (None: all), as `Decoder.read` gives it."""
+def _content(decoder: Decoder, epitome: EpitomeFile, layers: int | None, path: Path) -> Content:
+    """What the first `layers` layers of a file say (None: all)."""
     content = decoder.read([epitome.segment])
-    if content.ndim == 1:
-        return decoder.coder.prefix(content, layers)
-    if layers is not None and layers < epitome.layers:
+    if layers is None or layers >= epitome.layers:
+        return content
+    if content.latent is None:
         raise ConfigError(f"--layers {layers}: {path} is a picture, which has no layers to leave out")
-    return content
+    return Content(decoder.coder.prefix(content.latent, layers))
 
 
 def _as_image(task: str, result: np.ndarray) -> np.ndarray:

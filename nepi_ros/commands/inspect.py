@@ -65,7 +65,8 @@ def _groups(layers: Sequence[LayerShape]) -> Iterator[str]:
 
 def _picture(picture: PictureFormat) -> str:
     sampling = "4:4:4" if picture.full_colour else "4:2:0"
-    return f"{picture.width} x {picture.height} {sampling} at quality {picture.quality}"
+    beside = " beside the latent" if picture.beside else ""
+    return f"{picture.width} x {picture.height} {sampling} at quality {picture.quality}{beside}"
 
 
 def _profile(bundle: Bundle) -> list[str]:

@@ -19,7 +19,7 @@ from rclpy.exceptions import InvalidNamespaceException
 from rclpy.validate_namespace import validate_namespace
 
 from nepi_ros.bundle import Bundle, resolve_bundle
-from nepi_ros.codec import ForeignBundleError, UnavailableTaskError
+from nepi_ros.codec import Content, ForeignBundleError, UnavailableTaskError
 from nepi_ros.errors import CodecError, ConfigError
 from nepi_ros.msg import Epitome, Results
 from nepi_ros.nodes.assembler import Frame
@@ -181,7 +181,7 @@ class EdgeNode(ManagedNode):
             self._publish(robot, frame, found, decoded=job.content is not None)
         self._batch_ms = 1e3 * (time.monotonic() - begun)
 
-    def _content(self, robot: str, frame: Frame[FrameHeader]) -> np.ndarray | None:
+    def _content(self, robot: str, frame: Frame[FrameHeader]) -> Content | None:
         if not frame.complete:
             self.problems.count("incomplete")
         try:

@@ -10,7 +10,7 @@ import numpy as np
 from onnxruntime import get_available_providers
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Decoder, Segment, TargetNetworks
+from nepi_ros.codec import Content, Decoder, Segment, TargetNetworks
 from nepi_ros.tasks import task_names
 
 
@@ -18,7 +18,7 @@ from nepi_ros.tasks import task_names
 class Job:
     """A frame's content as `Decoder.read` gives it (None where there was nothing to read), and the tasks wanted."""
 
-    content: np.ndarray | None
+    content: Content | None
     task_mask: int
 
 
@@ -40,7 +40,7 @@ class Inference:
         """The execution provider in use."""
         return self._decoder.providers[0]
 
-    def content(self, segments: Sequence[Segment], task_mask: int) -> np.ndarray | None:
+    def content(self, segments: Sequence[Segment], task_mask: int) -> Content | None:
         """What the segments, from layer 0 on, of a frame for some tasks say, as `Decoder.read` gives it; None without
         any.
 

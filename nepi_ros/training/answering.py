@@ -21,6 +21,7 @@ from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes
 from nepi_ros.training.latent import LatentLayout
+from nepi_ros.training.leaning import lean_map
 from nepi_ros.training.loop import Stage, mixed_precision
 from nepi_ros.training.losses import FROM_TARGETS, distance
 from nepi_ros.training.networks import Encoder
@@ -65,6 +66,7 @@ def train_answers(
     eyes = Eyes(rest, config.codec.judged) if rest else None
     if layout.has_map:
         learn_map(config, frames, answers["segmentation"], codec.encoder, folder, basis)
+        answers["segmentation"] = lean_map(codec.encoder, frames, answers["segmentation"])
     # Other tasks' latents are read from the same trunk as the map, which then has to go on learning.
     learning = layout.has_map and set(config.tasks) != {"segmentation"}
     reader = nn.ModuleList([codec.encoder.trunk, codec.encoder.class_map] if layout.has_map else [])

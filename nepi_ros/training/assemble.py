@@ -40,7 +40,7 @@ from nepi_ros.training.codec import Codec
 from nepi_ros.training.config import TrainConfig
 from nepi_ros.training.data import Frames, FrameSets
 from nepi_ros.training.export import export_codec
-from nepi_ros.training.gauge import Gauge
+from nepi_ros.training.gauge import Gauge, Reference
 from nepi_ros.training.latent import MAP_CELL, LatentLayout, grid
 from nepi_ros.training.pictures import choose_pictures
 from nepi_ros.training.quantise import quantised
@@ -150,7 +150,7 @@ def measure_profile(
     prefixes = range(1, len(bundle.layers) + 1)
     sizes = np.zeros(len(bundle.layers))
     curves = [Gauge(specs) for _ in prefixes]
-    reference = Gauge(specs)
+    target = Gauge(specs)
     for sample in tqdm(frames, desc=f"measuring {bundle.name} for {', '.join(specs)}", unit="frame"):
         box = Letterbox(sample.rgb.shape[1::-1], bundle.input_size)
         image = box.apply(sample.rgb)
@@ -158,19 +158,20 @@ def measure_profile(
         segments = [encoded.segment(0, k) for k in prefixes]
         sizes += [len(segment.stream) for segment in segments]
         wanted = networks.run(untouched(image[None]))
-        reference.add(wanted, wanted, sample, box)
+        reference = Reference.of(specs, wanted, sample, box)
+        target.add(wanted, reference)
         outputs: dict[str, list[np.ndarray]] = {}
         for curve, segment, layer in zip(curves, segments, bundle.layers, strict=True):
             sent = (Kind.CLASSES if layer.classes else Kind.NUMBERS) in kind
             if sent or not outputs:
                 outputs = networks.see(decoder.decode([[segment]], kind))
-            curve.add(outputs, wanted, sample, box)
+            curve.add(outputs, reference)
     return Profile(
         # A layer of zeros may leave a stream a byte shorter than it was.
         bytes=tuple(np.maximum.accumulate(sizes / len(frames))),
         agreement={task: tuple(c.agreement[task].value() for c in curves) for task in specs},
-        accuracy={task: tuple(c.accuracy[task].value() for c in curves) for task in reference.measured()},
-        target_accuracy={task: reference.accuracy[task].value() for task in reference.measured()},
+        accuracy={task: tuple(c.accuracy[task].value() for c in curves) for task in target.measured()},
+        target_accuracy={task: target.accuracy[task].value() for task in target.measured()},
         frames=len(frames),
     )
 

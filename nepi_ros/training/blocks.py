@@ -9,9 +9,16 @@ from torch.nn import functional as F
 
 def conv_bn(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """3x3 convolution, batch norm, ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
+    return _normed(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False))
+
+
+def patches(inputs: int, outputs: int, side: int) -> nn.Sequential:
+    """Each square of `side` x `side` places for itself to one place: convolution, batch norm, ReLU."""
+    return _normed(nn.Conv2d(inputs, outputs, side, side, bias=False))
+
+
+def _normed(convolution: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True))
 
 
 class NormedBlock(nn.Module):
@@ -24,6 +31,24 @@ class NormedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.second(self.first(x)))
+
+
+class Bottleneck(nn.Module):
+    """Residual block that looks at each channel for itself, and at three times as many as it passes on (inverted
+    residual; Sandler et al., "MobileNetV2", CVPR 2018): two thirds of a NormedBlock's work for a wider view."""
+
+    WIDER = 3
+
+    def __init__(self, channels: int, view: int) -> None:
+        """`view`: how many places wide and high a channel is looked at."""
+        super().__init__()
+        inner = self.WIDER * channels
+        look = nn.Conv2d(inner, inner, view, padding=view // 2, groups=inner, bias=False)
+        self.widen, self.look = _normed(nn.Conv2d(channels, inner, 1, bias=False)), _normed(look)
+        self.narrow = nn.Sequential(nn.Conv2d(inner, channels, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.narrow(self.look(self.widen(x)))
 
 
 class Block(nn.Module):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +17,27 @@ Outputs = np.ndarray | Sequence[np.ndarray]
 """A network's outputs for a batch."""
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What one frame's results are compared with, by task: the networks' on the untouched frame, and labels."""
+
+    box: Letterbox
+    results: Mapping[str, np.ndarray]
+    truths: Mapping[str, np.ndarray | None]
+
+    @classmethod
+    def of(
+        cls, specs: Mapping[str, TaskSpec], wanted: Mapping[str, Outputs], sample: Sample, box: Letterbox
+    ) -> Reference:
+        """Of the outputs on the untouched frame, each the first of a batch."""
+        truths = {task: truth_of(sample, task) for task in specs}
+        results = {
+            task: result_over_source(REGISTRY[task], wanted[task][0], result_size(truths[task], box), spec, box)
+            for task, spec in specs.items()
+        }
+        return cls(box, results, truths)
+
+
 class Gauge:
     """Meters for all tasks at one setting."""
 
@@ -24,15 +46,12 @@ class Gauge:
         self.agreement: dict[str, Meter] = {task: REGISTRY[task].agreement(spec) for task, spec in specs.items()}
         self.accuracy: dict[str, Meter] = {task: REGISTRY[task].accuracy(spec) for task, spec in specs.items()}
 
-    def add(
-        self, got: Mapping[str, Outputs], wanted: Mapping[str, Outputs], sample: Sample, box: Letterbox
-    ) -> None:
-        """One frame: outputs on what was decoded, outputs on the untouched one, each the first of a batch; labels."""
+    def add(self, got: Mapping[str, Outputs], reference: Reference) -> None:
+        """One frame: outputs on what was decoded, each the first of a batch, and what to compare them with."""
         for task, spec in self._specs.items():
-            entry, truth = REGISTRY[task], truth_of(sample, task)
-            size = result_size(truth, box)
-            result = result_over_source(entry, got[task][0], size, spec, box)
-            self.agreement[task].add(result, result_over_source(entry, wanted[task][0], size, spec, box))
+            truth, box = reference.truths[task], reference.box
+            result = result_over_source(REGISTRY[task], got[task][0], result_size(truth, box), spec, box)
+            self.agreement[task].add(result, reference.results[task])
             if truth is not None:
                 self.accuracy[task].add(result, truth)
 

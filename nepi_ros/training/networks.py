@@ -8,7 +8,7 @@ Only convolutions, ReLU, bilinear resizing and pooling, so that every runtime ca
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nepi_ros.tasks import REGISTRY, TaskSpec
-from nepi_ros.training.blocks import Block, NormedBlock, conv_bn
+from nepi_ros.training.blocks import Block, Bottleneck, NormedBlock, conv_bn, patches
 from nepi_ros.training.latent import CELLS, WHOLE, LatentLayout
 
 
@@ -124,18 +124,17 @@ class LightTrunk(nn.Module):
     multiply-accumulates but much memory traffic."""
 
     SCALE, SHIFT = 4.0, -2.0
-    WIDTHS = (24, 32, 80, 112)
-    BESIDE_MAP = (24, 32, 72, 96)
-    """Where a map of classes is read too: as much work as WIDTHS, the map's included."""
+    channels = (24, 32, 80, 112)
 
-    def __init__(self, widths: tuple[int, int, int, int] = WIDTHS) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.channels = list(widths)
-        stem = nn.Sequential(
-            nn.Conv2d(3, widths[0], 4, 4, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
-        )
-        finer = (nn.Sequential(conv_bn(a, b, stride=2), NormedBlock(b)) for a, b in pairwise(widths))
-        self.stages = nn.ModuleList([stem, *finer])
+        self.stages = nn.ModuleList(self._stages(*self.channels))
+
+    def _stages(self, quarter: int, *coarser: int) -> Iterator[nn.Module]:
+        """What makes the features of each grid of those of the finer one, and the first of the image."""
+        yield patches(3, quarter, 4)
+        for a, b in pairwise((quarter, *coarser)):
+            yield nn.Sequential(conv_bn(a, b, stride=2), NormedBlock(b))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         return self.features(image * self.SCALE + self.SHIFT)
@@ -148,12 +147,27 @@ class LightTrunk(nn.Module):
         return found
 
 
+class MapTrunk(LightTrunk):
+    """A LightTrunk where a map of classes is read too, which takes seeing more: with bottlenecks on the coarse grids it
+    is deeper and looks farther. With what reads the map it is as much work as the other."""
+
+    channels = (24, 40, 80, 128)
+
+    def _stages(self, quarter: int, eighth: int, sixteenth: int, thirty_second: int) -> Iterator[nn.Module]:
+        yield patches(3, quarter, 4)
+        yield nn.Sequential(patches(quarter, eighth, 2), Bottleneck(eighth, 3))
+        yield nn.Sequential(patches(eighth, sixteenth, 2), *(Bottleneck(sixteenth, 5) for _ in range(3)))
+        # Squares of 16 pixels may be odd in number, so that patches of two would leave some out.
+        coarser = conv_bn(sixteenth, thirty_second, stride=2)
+        yield nn.Sequential(coarser, *(Bottleneck(thirty_second, 5) for _ in range(2)))
+
+
 class ClassMap(nn.Module):
     """A light trunk's features -> logits [N,classes,H/4,W/4] of what each place is.
 
     The coarser features come together at 1/8 of the image, as in Pyramid, and unfold into what the patches show."""
 
-    WIDTH, FINE = 32, 16
+    WIDTH, FINE = 24, 16
 
     def __init__(self, channels: Sequence[int], classes: int) -> None:
         super().__init__()
@@ -212,7 +226,7 @@ class Encoder(nn.Module):
 
     def __init__(self, layout: LatentLayout, classes: int = 0) -> None:
         super().__init__()
-        self.trunk = LightTrunk(LightTrunk.BESIDE_MAP if classes else LightTrunk.WIDTHS)
+        self.trunk = MapTrunk() if classes else LightTrunk()
         self.heads = Heads(layout, self.trunk.channels[-2:], Heads.BESIDE_MAP if classes else Heads.WIDTHS)
         self.class_map = ClassMap(self.trunk.channels, classes) if classes else None
 
