@@ -39,6 +39,7 @@ from nepi_ros.tasks import REGISTRY, TASKS, TaskSpec, task_mask
 _MOST_BESIDE = 100
 """How many times as much as networks that look at a picture answers beside it may count."""
 
+
 @dataclass(frozen=True, eq=False)
 class Bundle:
     """A verified bundle. `input_size` is (width, height). `layers` are the latent's, most important first; where some

@@ -189,6 +189,15 @@ def test_tables_survive_their_file_and_equal_ones_give_equal_bytes():
     assert again.to_npz() == fit_class_tables(MAPS[:60], CLASSES).to_npz()
 
 
+def test_contexts_that_are_listed_have_the_rows_that_are_found_otherwise(monkeypatch):
+    random = np.random.default_rng(3)
+    around, stage = random.integers(0, CLASSES, (4, 5000)), random.integers(0, TABLES.stages, 5000)
+    listed = TABLES.rows(around, stage)
+    monkeypatch.setattr("nepi_ros.codec.classtables._MAX_LISTED", 0)
+    assert np.array_equal(ClassTables(TABLES.contexts, TABLES.frequencies).rows(around, stage), listed)
+    assert (listed < len(TABLES.contexts)).any() and (listed >= len(TABLES.contexts)).any()
+
+
 def test_many_classes_in_disorder_still_give_tables_that_are_read():
     maps = np.random.default_rng(0).integers(0, 32, (130, 92, 120)).astype(np.int8)
     tables = fit_class_tables(maps, 32)
@@ -199,7 +208,8 @@ def test_many_classes_in_disorder_still_give_tables_that_are_read():
 
 def changed(**arrays: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, **{"format": np.int32(1), **vars(TABLES), **arrays})
+    whole = {"format": np.int32(1), "contexts": TABLES.contexts, "frequencies": TABLES.frequencies}
+    np.savez(buffer, **whole | arrays)
     return buffer.getvalue()
 
 

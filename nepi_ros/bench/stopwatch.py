@@ -67,12 +67,12 @@ class Stopwatch:
         image = box.apply(rgb)
         latent = self.encoder.latents(image[None])[0]
         segment, whole = self._coded(latent), untouched(image[None])
-        decoded = self.decoder.coder.decode([segment])
+        decoded = self.decoder.read([segment])
         steps: Steps = {
             "resize": lambda: box.apply(rgb),
             "encoder network": lambda: self.encoder.latents(image[None]),
             "entropy encoding": lambda: self._coded(latent),
-            "entropy decoding": lambda: self.decoder.coder.decode([segment]),
+            "entropy decoding": lambda: self.decoder.read([segment]),
             "decoder network": lambda: self.decoder.views([decoded]),
         }
         if self._picture:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ MAX_CLASSES = 32
 """The number of contexts grows with the fourth power of theirs."""
 _MAX_STAGES = 26  # of a map of 4096 x 4096 places
 _MAX_ENTRIES = 1 << 22
+_MAX_LISTED = 1 << 21  # contexts of up to 19 classes in a map of 128 x 128 places
 MAX_CONTEXTS = 1 << 21
 """Frequencies of single contexts that are fitted at most: half of what a file may have."""
 
@@ -57,7 +58,23 @@ class ClassTables:
         return (len(self.frequencies) - len(self.contexts)) // self.classes**2
 
     def rows(self, around: np.ndarray, stage: np.ndarray) -> np.ndarray:
-        """The row of each place, intp [n], by its neighbours' classes [4, n] and its stage [n]."""
+        """The row of each place, [n], by its neighbours' classes [4, n] and its stage [n]."""
+        if self._listed is not None:
+            return self._listed.take(context_number(around, stage, self.classes))
+        return self._found(around, stage)
+
+    @cached_property
+    def _listed(self) -> np.ndarray | None:
+        """The row of every context that there can be, int32, where these are few enough: to search for them takes as
+        long as all else that a map takes to be coded."""
+        stages, classes = self.stages, self.classes
+        if stages * classes**4 > _MAX_LISTED:
+            return None
+        around = np.indices((classes,) * 4).reshape(4, -1)
+        rows = (self._found(around, np.full(classes**4, stage)) for stage in range(stages))
+        return np.concatenate([row.astype(np.int32) for row in rows])
+
+    def _found(self, around: np.ndarray, stage: np.ndarray) -> np.ndarray:
         number = context_number(around, stage, self.classes)
         place = np.searchsorted(self.contexts, number)
         known = place < len(self.contexts)
@@ -68,7 +85,7 @@ class ClassTables:
 
     def to_npz(self) -> bytes:
         """The tables as the bytes of an .npz file; equal tables give equal bytes."""
-        return write_npz(vars(self), FORMAT)
+        return write_npz({"contexts": self.contexts, "frequencies": self.frequencies}, FORMAT)
 
     @classmethod
     def from_npz(cls, source: bytes | str | Path) -> ClassTables:

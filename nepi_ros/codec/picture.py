@@ -105,8 +105,9 @@ class Album:
     def stream(self, number: int) -> bytes:
         """The picture of one format, with what comes with it."""
         if number not in self._made:
-            made, one = self._formats[number].write(self._rgb), self._formats[number]
-            self._made[number] = joined(self._latent(), made) if one.beside else made
+            format_ = self._formats[number]
+            picture = format_.write(self._rgb)
+            self._made[number] = joined(self._latent(), picture) if format_.beside else picture
         return self._made[number]
 
     def bytes_about(self) -> list[int]:

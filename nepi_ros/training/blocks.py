@@ -35,7 +35,7 @@ class NormedBlock(nn.Module):
 
 class Bottleneck(nn.Module):
     """Residual block that looks at each channel for itself, and at three times as many as it passes on (inverted
-    residual; Sandler et al., "MobileNetV2", CVPR 2018): two thirds of a NormedBlock's work for a wider view."""
+    residual; Sandler et al., "MobileNetV2", CVPR 2018): two fifths of a NormedBlock's work for a wider view."""
 
     WIDER = 3
 
