@@ -19,6 +19,7 @@ from nepi_ros.codec.classmap import NOTHING  # noqa: E402
 from nepi_ros.errors import BundleError  # noqa: E402
 from nepi_ros.tasks import TaskSpec  # noqa: E402
 from nepi_ros.training.answers import pasted  # noqa: E402
+from nepi_ros.training.blocks import Bottleneck  # noqa: E402
 from nepi_ros.training.codec import (  # noqa: E402
     Codec,
     Kinds,
@@ -37,6 +38,7 @@ from nepi_ros.training.leaning import lean_of  # noqa: E402
 from nepi_ros.training.networks import Painter  # noqa: E402
 from nepi_ros.training.quantise import quantised  # noqa: E402
 from nepi_ros.training.steps import faded, importance  # noqa: E402
+from nepi_ros.training.targets import fuse_batch_norm  # noqa: E402
 
 SIZE = (144, 112)  # 9 x 7 squares of 16 pixels: odd on the finest grid already
 LAYOUT = LatentLayout.of("4/whole, 1/64, 2/32, 2 x 2/16")
@@ -322,6 +324,23 @@ def test_with_a_map_of_classes_the_encoder_is_as_light(tmp_path):
     files = export_codec(answering_codec(layout, {"segmentation": segmentation_of(11)}), (480, 368))
     encoder, decoder = (macs(files[f"{side}coder.onnx"], tmp_path / f"{side}coder.onnx") for side in ("en", "de"))
     assert encoder * 360 / 368 <= 250e6 and decoder <= 270e6
+
+
+@torch.no_grad()
+def test_a_padded_bottleneck_is_the_same():
+    block = torch.nn.Sequential(Bottleneck(10, 5)).eval()
+    for layer in block.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.running_mean.normal_()
+            layer.bias.normal_()
+    image = torch.randn(2, 10, 6, 9)
+    wanted = block(image)
+    fuse_batch_norm(block)
+    block[0].pad(16)
+    assert block[0].look[0].weight.shape == (32, 1, 5, 5)
+    assert torch.allclose(block(image), wanted, atol=1e-5)
+    block[0].pad(16)
+    assert block[0].narrow[0].weight.shape == (10, 32, 1, 1)
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from nepi_ros.errors import BundleError
 from nepi_ros.tasks import REGISTRY
+from nepi_ros.training.blocks import Bottleneck
 from nepi_ros.training.codec import LATENT_LIMIT, Codec
 from nepi_ros.training.latent import MAP_CELL, LatentLayout, grid
 from nepi_ros.training.networks import Answerer, Encoder, Painter
@@ -28,6 +29,7 @@ from nepi_ros.training.targets import fuse_batch_norm, weight_scale
 # The newest opset that the TorchScript-based exporter writes without conversion; ONNX Runtime 1.13 and later read it.
 _OPSET = 17
 _MISTAKEN = 0.01  # of a map's classes, at most
+_CHANNELS = 16  # at a time in 8-bit kernels
 
 
 class DeployedEncoder(nn.Module):
@@ -83,6 +85,9 @@ def export_codec(codec: Codec, size: tuple[int, int], kept: int | None = None) -
     """
     codec = copy.deepcopy(codec).eval()
     fuse_batch_norm(codec)
+    for block in codec.modules():
+        if isinstance(block, Bottleneck):
+            block.pad(_CHANNELS)
     values = sum(shape.size for shape in codec.layout.shapes(size)[:kept])
     encoder = DeployedEncoder(codec.encoder, codec.layout, values)
     decoder = DeployedDecoder(codec.decoder, codec.layout, size)
