@@ -7,6 +7,7 @@ import itertools
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from std_msgs.msg import Header
 from tiny_bundle import LAYERS, PICTURES, PLACES, make_tiny_bundle, tiny_frames
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Encoder, EpitomeHeader, Segment, TargetNetworks, untouched
+from nepi_ros.codec import Decoder, Encoder, EpitomeHeader, Segment, TargetNetworks, untouched
 from nepi_ros.link.wire import single_packet, wire_bytes
 from nepi_ros.msg import Classification, Epitome, LinkReport, Results
 from nepi_ros.nodes.assembler import Frame, Part
@@ -272,6 +273,22 @@ def test_pictures(robot, bundle, picture):
     logits = TargetNetworks(bundle, ["segmentation"]).run(untouched(rgb))["segmentation"][0]
     wanted = REGISTRY["segmentation"].result(logits, (160, 120), spec)
     assert (last_labels(robot) == wanted).mean() > 0.97
+
+
+def test_a_latent_that_comes_with_a_picture_has_its_say(client, session, tmp_path):
+    picture = replace(PICTURES[0], beside=2.0)
+    both = make_tiny_bundle(tmp_path / "both", mapped=True, pictures=[picture])
+    session[1]("edge_node", {"bundle": str(both.path), "robots": ["r1"], "threads": 1}, namespace="/both")
+    robot = Robot(client, both, "/both/r1").warm_up()
+    message = robot.epitome(stop=both.layer_count)
+    assert robot.exchange(message).layers == both.layer_count
+    spec, entry, image = both.tasks["segmentation"], REGISTRY["segmentation"], tiny_frames(1)[0]
+    answer = Decoder(both).decode([[robot.encoded.segment(0, len(both.layers))]])[0].answers["segmentation"]
+    shown = picture.read(picture.write(image), both.input_size)
+    looked = TargetNetworks(both, ["segmentation"]).run(untouched(shown[None]))["segmentation"][0]
+    wanted, alone = (entry.result(x, (160, 120), spec) for x in (entry.blend(looked, answer, picture.beside), looked))
+    labels = last_labels(robot)
+    assert (labels == wanted).mean() > 0.999 and not np.array_equal(wanted, alone)
 
 
 def test_latents_ahead_of_a_picture_are_decoded_when_it_is_lost(robot):
