@@ -278,7 +278,7 @@ def test_pictures(robot, bundle, picture):
 def test_a_latent_that_comes_with_a_picture_has_its_say(client, session, tmp_path):
     picture = replace(PICTURES[0], beside=2.0)
     both = make_tiny_bundle(tmp_path / "both", mapped=True, pictures=[picture])
-    session[1]("edge_node", {"bundle": str(both.path), "robots": ["r1"], "threads": 1}, namespace="/both")
+    edge = session[1]("edge_node", {"bundle": str(both.path), "robots": ["r1"], "threads": 1}, namespace="/both")
     robot = Robot(client, both, "/both/r1").warm_up()
     message = robot.epitome(stop=both.layer_count)
     assert robot.exchange(message).layers == both.layer_count
@@ -289,6 +289,7 @@ def test_a_latent_that_comes_with_a_picture_has_its_say(client, session, tmp_pat
     wanted, alone = (entry.result(x, (160, 120), spec) for x in (entry.blend(looked, answer, picture.beside), looked))
     labels = last_labels(robot)
     assert (labels == wanted).mean() > 0.999 and not np.array_equal(wanted, alone)
+    assert edge.stop() == 0
 
 
 def test_latents_ahead_of_a_picture_are_decoded_when_it_is_lost(robot):
