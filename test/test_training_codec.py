@@ -284,6 +284,7 @@ def test_a_map_of_classes_leans_to_what_is_rare():
     assert torch.equal(lean_of(answers, answers), torch.zeros(3))
 
 
+@torch.no_grad()
 def test_a_pasted_part_brings_its_answers_along():
     answers = torch.rand(8, 3, 20, 24)
     image = answers.repeat_interleave(4, 2).repeat_interleave(4, 3)

@@ -175,6 +175,11 @@ class CodedLatent:
         """What the model says the layers before each layer take together, in bits, float64 [L + 1]."""
         return np.concatenate([[0.0], np.cumsum(self.coder.bits(self))])
 
+    @cached_property
+    def whole(self) -> Segment:
+        """All layers in one stream."""
+        return self.segment(0, self.layers)
+
     def segment(self, first: int, count: int) -> Segment:
         """Layers first to first + count - 1. Raises ValueError when there are none such."""
         if not (0 <= first and 1 <= count and first + count <= self.layers):

@@ -4,7 +4,6 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,10 +125,8 @@ class Encoder:
         if not 1 <= count <= self._layers:
             raise ValueError(f"{count} layers asked of {self._layers}")
         latent = self.coder.code(self.latents(rgb[None])[0], kind)
-        if count <= self.coder.layers:
-            return EncodedFrame(latent, count)
-        whole = cache(lambda: latent.segment(0, latent.layers).stream)
-        return EncodedFrame(latent, count, Album(rgb, self._pictures, self._usual, whole))
+        album = Album(rgb, self._pictures, self._usual, latent) if count > self.coder.layers else None
+        return EncodedFrame(latent, count, album)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ untouched frame and what a heavy one makes of a poor picture are wrong in differ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from nepi_ros.codec.layered import CodedLatent
 from nepi_ros.compressed import baseline_header, decode
 from nepi_ros.errors import CodecError, ImageError
 
@@ -92,10 +93,10 @@ class Album:
     """The pictures of one frame, each made when it is first asked for."""
 
     def __init__(
-        self, rgb: np.ndarray, formats: Sequence[PictureFormat], usual: Sequence[float], latent: Callable[[], bytes]
+        self, rgb: np.ndarray, formats: Sequence[PictureFormat], usual: Sequence[float], latent: CodedLatent
     ) -> None:
         """`rgb` uint8 [H, W, 3]; `usual`: bytes that pictures of each format have on average, with what comes with
-        them; `latent`: the stream of the frame's whole latent."""
+        them; `latent`: the frame's."""
         self._rgb, self._formats, self._usual, self._latent = rgb, formats, usual, latent
         self._made: dict[int, bytes] = {}
 
@@ -107,7 +108,7 @@ class Album:
         if number not in self._made:
             format_ = self._formats[number]
             picture = format_.write(self._rgb)
-            self._made[number] = joined(self._latent(), picture) if format_.beside else picture
+            self._made[number] = joined(self._latent.whole.stream, picture) if format_.beside else picture
         return self._made[number]
 
     def bytes_about(self) -> list[int]:

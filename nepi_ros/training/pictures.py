@@ -75,11 +75,11 @@ def _measured(bundle: Bundle, frames: FrameSets | Sequence[Sample]) -> list[_Can
         for _, alike in groupby(candidates, lambda one: replace(one.format, beside=0.0)):
             some = list(alike)
             stream = some[0].format.write(image)
-            shown = some[0].format.read(stream, bundle.input_size)
-            outputs = networks.run(untouched(shown[None]))
+            shown = View.of(some[0].format.read(stream, bundle.input_size), answers)
+            outputs = networks.run(shown.image[None])
             for candidate in some:
                 beside = candidate.format.beside
-                view = View.of(shown, answers, beside)
+                view = replace(shown, beside=beside)
                 candidate.bytes += len(joined(b"", stream) if beside else stream) / len(frames)
                 said = {task: [view.with_answer(task, output[0])] for task, output in outputs.items()}
                 candidate.gauge.add(said, reference)
