@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from nepi_ros.datasets import Sample
 from nepi_ros.letterbox import Letterbox
-from nepi_ros.tasks import Task, TaskSpec
+from nepi_ros.tasks import REGISTRY, Task, TaskSpec
 
 
 def truth_of(sample: Sample, task: str) -> np.ndarray | None:
@@ -28,3 +30,18 @@ def result_over_source(
     if task.dense:
         output = np.stack([box.crop(plane) for plane in output])
     return task.result(output, size, spec)
+
+
+def results_over_source(
+    outputs: Mapping[str, np.ndarray | Sequence[np.ndarray]],
+    specs: Mapping[str, TaskSpec],
+    sample: Sample,
+    box: Letterbox,
+) -> dict[str, np.ndarray]:
+    """Each task's result over a frame's source, where its truth can be laid beside it: of outputs that are the first of
+    a batch."""
+    sizes = {task: result_size(truth_of(sample, task), box) for task in specs}
+    return {
+        task: result_over_source(REGISTRY[task], outputs[task][0], sizes[task], spec, box)
+        for task, spec in specs.items()
+    }

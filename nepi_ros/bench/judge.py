@@ -13,7 +13,7 @@ from nepi_ros.bench.peers.base import Coded
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import TargetNetworks, View
 from nepi_ros.errors import ConfigError
-from nepi_ros.measure import result_over_source, result_size, truth_of
+from nepi_ros.measure import results_over_source, truth_of
 from nepi_ros.tasks import REGISTRY, Meter
 
 AGREEMENT = "agreement"
@@ -66,11 +66,7 @@ class Judge:
 
     def results(self, frame: Frame, view: View) -> dict[str, np.ndarray]:
         """The tasks' results on what there is to see or is answered, over the frame's source."""
-        outputs, made = self.networks.see([view]), {}
-        for task, spec in self._specs.items():
-            size = result_size(truth_of(frame.sample, task), frame.box)
-            made[task] = result_over_source(REGISTRY[task], outputs[task][0], size, spec, frame.box)
-        return made
+        return results_over_source(self.networks.see([view]), self._specs, frame.sample, frame.box)
 
     def _count(self, task: str, got: np.ndarray, wanted: np.ndarray, truth: np.ndarray | None) -> dict[str, np.ndarray]:
         counts = {}

@@ -10,7 +10,7 @@ import numpy as np
 
 from nepi_ros.datasets import Sample
 from nepi_ros.letterbox import Letterbox
-from nepi_ros.measure import result_over_source, result_size, truth_of
+from nepi_ros.measure import results_over_source, truth_of
 from nepi_ros.tasks import REGISTRY, Meter, TaskSpec
 
 Outputs = np.ndarray | Sequence[np.ndarray]
@@ -19,23 +19,18 @@ Outputs = np.ndarray | Sequence[np.ndarray]
 
 @dataclass(frozen=True)
 class Reference:
-    """What one frame's results are compared with, by task: the networks' on the untouched frame, and labels."""
+    """What one frame's results are compared with: its labels, and by task the networks' results on it untouched."""
 
+    sample: Sample
     box: Letterbox
     results: Mapping[str, np.ndarray]
-    truths: Mapping[str, np.ndarray | None]
 
     @classmethod
     def of(
         cls, specs: Mapping[str, TaskSpec], wanted: Mapping[str, Outputs], sample: Sample, box: Letterbox
     ) -> Reference:
         """Of the outputs on the untouched frame, each the first of a batch."""
-        truths = {task: truth_of(sample, task) for task in specs}
-        results = {
-            task: result_over_source(REGISTRY[task], wanted[task][0], result_size(truths[task], box), spec, box)
-            for task, spec in specs.items()
-        }
-        return cls(box, results, truths)
+        return cls(sample, box, results_over_source(wanted, specs, sample, box))
 
 
 class Gauge:
@@ -48,10 +43,10 @@ class Gauge:
 
     def add(self, got: Mapping[str, Outputs], reference: Reference) -> None:
         """One frame: outputs on what was decoded, each the first of a batch, and what to compare them with."""
-        for task, spec in self._specs.items():
-            truth, box = reference.truths[task], reference.box
-            result = result_over_source(REGISTRY[task], got[task][0], result_size(truth, box), spec, box)
+        results = results_over_source(got, self._specs, reference.sample, reference.box)
+        for task, result in results.items():
             self.agreement[task].add(result, reference.results[task])
+            truth = truth_of(reference.sample, task)
             if truth is not None:
                 self.accuracy[task].add(result, truth)
 

@@ -13,6 +13,7 @@ import logging
 import torch
 from torch import Tensor
 
+from nepi_ros.tasks.segmentation import mean_iou_of
 from nepi_ros.training.data import Frames
 from nepi_ros.training.networks import Encoder
 
@@ -55,7 +56,5 @@ def lean_of(logits: Tensor, answers: Tensor) -> Tensor:
 
 def _mean_iou(logits: Tensor, lean: Tensor, wanted: Tensor) -> float:
     named, count = (logits + lean[:, None, None]).argmax(1), len(lean)
-    pairs = torch.bincount((wanted * count + named).flatten(), minlength=count * count).reshape(count, count).double()
-    right = pairs.diagonal()
-    either = pairs.sum(0) + pairs.sum(1) - right
-    return (right / either)[either > 0].mean().item()
+    pairs = torch.bincount((wanted * count + named).flatten(), minlength=count * count).reshape(count, count)
+    return float(mean_iou_of(pairs.cpu().numpy()))
