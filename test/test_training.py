@@ -23,8 +23,9 @@ from nepi_ros.letterbox import Letterbox  # noqa: E402
 from nepi_ros.scenes.__main__ import main as render_scenes  # noqa: E402
 from nepi_ros.training import targets  # noqa: E402
 from nepi_ros.training.answers import averaged_answers  # noqa: E402
+from nepi_ros.training.aside import Asides  # noqa: E402
 from nepi_ros.training.codec import Codec, RateControl, painting_codec  # noqa: E402
-from nepi_ros.training.config import AugmentConfig, StageConfig, TrainConfig, ViewsConfig  # noqa: E402
+from nepi_ros.training.config import AsideConfig, AugmentConfig, StageConfig, TrainConfig, ViewsConfig  # noqa: E402
 from nepi_ros.training.data import Frames, FrameSets  # noqa: E402
 from nepi_ros.training.degrade import degraded  # noqa: E402
 from nepi_ros.training.export import export_codec, export_target  # noqa: E402
@@ -283,6 +284,57 @@ def test_answers_go_with_the_changed_frames(frames):
         assert grey[side > 0.9].mean() > grey[side < 0.1].mean() + 0.1
 
 
+def places_of(width: int, height: int) -> torch.Tensor:
+    """The places [1,h,w,2] of an unchanged view."""
+    return torch.nn.functional.affine_grid(torch.eye(2, 3)[None], [1, 1, height, width], align_corners=False)
+
+
+def test_a_wall_is_seen_from_aside_where_it_is():
+    wall, places = torch.full((1, 1, 30, 40), math.log(2.0)), places_of(40, 30)
+    reach, still = torch.tensor([0.6, 0.45]), torch.eye(3)[None]
+    where, depth = Asides(still, torch.tensor([[0.3, 0.0, 0.5]]), reach).see(places, wall)
+    assert torch.allclose(depth, torch.tensor(1.5).log(), atol=1e-3)  # half a metre ahead of where it was seen
+    assert torch.allclose(where[0, ..., 0], (places[0, ..., 0] * 0.6 * 1.5 + 0.3) / (2.0 * 0.6), atol=1e-3)
+    assert torch.allclose(where[0, ..., 1], places[0, ..., 1] * 1.5 / 2.0, atol=1e-3)
+
+
+def test_a_turned_camera_sees_the_same_scene():
+    places, config = places_of(80, 60).expand(4, -1, -1, -1), AsideConfig(share=1.0, move_m=0.2, turn_deg=6.0)
+    slanted = (2.0 + 0.5 * places[..., 0] + 0.3 * places[..., 1]).log()[:, None]
+    cameras = Asides.random(4, config, (80, 60), torch.Generator().manual_seed(1), torch.device("cpu"))
+    assert not torch.allclose(cameras.turn, torch.eye(3)) and cameras.move.abs().amin() > 0
+    assert torch.allclose(cameras.turn @ cameras.turn.transpose(1, 2), torch.eye(3).expand(4, 3, 3), atol=1e-6)
+    where, depth = cameras.see(places, slanted)
+    point = torch.nn.functional.pad(places * cameras.reach, (0, 1), value=1.0) * depth[:, 0, :, :, None].exp()
+    point = (cameras.turn[:, None, None] @ point[..., None])[..., 0] + cameras.move[:, None, None]
+    inside = where.abs().amax(3) < 0.95
+    assert inside.float().mean() > 0.5
+    seen_there = (2.0 + 0.5 * where[..., 0] + 0.3 * where[..., 1])[inside]
+    assert torch.allclose(point[..., 2][inside], seen_there, rtol=0.01)
+    assert torch.allclose(point[..., :2][inside] / point[..., 2:][inside] / cameras.reach, where[inside], atol=0.01)
+
+
+def test_frames_and_answers_are_seen_from_the_same_place(frames):
+    right = (torch.arange(24) >= 12).float().expand(6, 1, 16, 24)  # the brighter half
+    answers = {"depth": torch.full((6, 1, 16, 24), math.log(2.0)), "segmentation": torch.cat([1 - right, right], 1)}
+    augment = AugmentConfig(zoom=1.0, turn_deg=0.0, colour=0.0)
+
+    def see(aside: AsideConfig | None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        torch.manual_seed(0)
+        return frames.seen(StageConfig(batch=8), 7, 3, augment, answers, aside)
+
+    (image, seen), (same, answered) = see(None), see(AsideConfig(share=0.0))
+    assert torch.allclose(image, same, atol=1e-3)
+    assert all(torch.allclose(seen[task], answered[task], atol=1e-3) for task in answers)
+    image, seen = see(AsideConfig(share=1.0, move_m=0.4))
+    assert seen["depth"].exp().std((1, 2, 3)).max() > 0.01  # a wall that is not looked at straight
+    assert 1.4 < seen["depth"].exp().amin() < 1.9 and 2.1 < seen["depth"].exp().amax() < 2.6
+    borders = seen["segmentation"][:, 1, 8].argmax(1)
+    assert borders.float().std() > 0.5
+    for grey, side in zip(torch.nn.functional.avg_pool2d(image, 4).mean(1), seen["segmentation"][:, 1], strict=True):
+        assert grey[side > 0.9].mean() > grey[side < 0.1].mean() + 0.1
+
+
 def test_zooming_in_brings_surfaces_nearer(frames):
     batch = frames.batch(StageConfig(batch=8), 0, 0, AugmentConfig(zoom=2.0, turn_deg=0.0, colour=0.0))
     assert batch.depth[batch.depth > 0].min() >= 0.5 - 1e-6
@@ -518,7 +570,7 @@ def test_a_bundle_with_a_map_of_classes_says_it_and_answers_from_it(folder, tmp_
     long = {"steps": 120, "batch": 4, "rate": 0.01}
     codec = {
         "layers": "2/whole, classes/8, 1/32, classes/4", "objective": "answers", "classes": long, "light": long,
-        "views": {"zoom": [1.0, 1.5]}, "pasted": 0.5, "target_bytes": 60,
+        "views": {"zoom": [1.0, 1.5]}, "pasted": 0.5, "aside": {"move_m": 0.05}, "target_bytes": 60,
         "named": named,
     }  # fmt: skip
     targets = CONFIG["targets"] | {"joint": long, "tune": STAGE}
@@ -842,6 +894,10 @@ def of_task(task: str, **settings) -> dict:
         ({"codec": MAP_ALONE | {"layers": "253 x 1/64, classes/4"}}, "253 layers beside a map of classes, at most 2"),
         ({"codec": {"views": {"zoom": [0]}}}, r"codec.views.zoom: \[0\] are not numbers from 0.25 to 4"),
         ({"codec": {"views": {"mirror": "yes"}}}, "codec.views.mirror: 'yes' is neither true nor false"),
+        ({"codec": {"aside": {"share": 2}}}, "codec.aside.share: 2 is not a number from 0 to 1"),
+        ({"codec": {"aside": {"view_deg": 180}}}, "codec.aside.view_deg: 180 is not a number from 10 to 170"),
+        ({"codec": {"aside": {}}}, "codec.aside: needs objective: answers, and the task depth"),
+        ({"codec": MAP_ALONE | {"aside": {}}} | of_task("segmentation"), "codec.aside: needs .* the task depth"),
         ({"codec": {"pasted": 2}}, "codec.pasted: 2 is not a number from 0 to 1"),
         ({"codec": {"augment": {"zom": 1}}}, "codec.augment.zom: unknown"),
         ({"codec": {"layers": "300 x 1/16"}}, "codec.layers: more than 255 layers"),

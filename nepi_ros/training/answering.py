@@ -65,7 +65,7 @@ def train_answers(
     rest = {task: network for task, network in targets.items() if task not in answers}
     eyes = Eyes(rest, config.codec.judged) if rest else None
     if layout.has_map:
-        learn_map(config, frames, answers["segmentation"], codec.encoder, folder, basis)
+        learn_map(config, frames, answers, codec.encoder, folder, basis)
         answers["segmentation"] = lean_map(codec.encoder, frames, answers["segmentation"])
     # Other tasks' latents are read from the same trunk as the map, which then has to go on learning.
     learning = layout.has_map and set(config.tasks) != {"segmentation"}
@@ -76,7 +76,7 @@ def train_answers(
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
         done = number / stage.steps
         reader.train(learning)  # a map that stays is decoded as it will be: with statistics of all frames
-        image, wanted = frames.seen(stage, config.seed + 3, number, augment_of(config), answers)
+        image, wanted = frames.seen(stage, config.seed + 3, number, augment_of(config), answers, config.codec.aside)
         image, prefixes = ready(config, layout, image)
         kinds, terms, classes = Kinds.random(len(image), image.device, _ALONE if learning else 0.0), {}, None
         with mixed_precision(image.device):
@@ -120,14 +120,19 @@ def _of_whole_frames(
 
 
 def learn_map(
-    config: TrainConfig, frames: Frames, answers: Tensor, encoder: Encoder, folder: Path, basis: str
+    config: TrainConfig,
+    frames: Frames,
+    answers: Mapping[str, Tensor],
+    encoder: Encoder,
+    folder: Path,
+    basis: str,
 ) -> None:
     """Train the encoder's trunk, and what reads a map of classes from it, to give the segmentation network's `answers`
     as of averaged_answers."""
     stage, reader = config.codec.classes, nn.ModuleDict({"trunk": encoder.trunk, "classes": encoder.class_map})
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
-        image, seen = frames.seen(stage, config.seed + 5, number, augment_of(config), {"segmentation": answers})
+        image, seen = frames.seen(stage, config.seed + 5, number, augment_of(config), answers, config.codec.aside)
         image, wanted = pasted(image, seen["segmentation"], config.codec.pasted)
         image = image.contiguous(memory_format=torch.channels_last)
         with mixed_precision(image.device):

@@ -140,6 +140,23 @@ class ViewsConfig:
             raise ValueError(f"mirror: {self.mirror!r} is neither true nor false")
 
 
+@dataclass(frozen=True)
+class AsideConfig:
+    """From where else a frame is seen, in a `share` of a batch: up to move_m metres along each axis from where it was
+    taken, and turned by up to turn_deg across and down. view_deg: the angle that the camera sees across."""
+
+    share: float = 0.6
+    move_m: float = 0.12
+    turn_deg: float = 4.0
+    view_deg: float = 63.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("share", 0, 1), ("move_m", 0, 10), ("turn_deg", 0, 45), ("view_deg", 10, 170)):
+            value = getattr(self, name)
+            if not is_number(value) or not low <= value <= high:
+                raise ValueError(f"{name}: {value!r} is not a number from {low} to {high}")
+
+
 OBJECTIVES = ("targets", "answers", "image")
 
 
@@ -159,12 +176,12 @@ class CodecConfig:
     encoder and the wide decoder, left out with 0 steps; imitation: of the light encoder by the strong one's example,
     both for `targets` alone; light: of the light encoder and the slim decoder together; classes: before it, of what
     reads a map of classes, where `layers` has one, with a rectangle of another frame in a share of the frames
-    (`pasted`). views: those of a frame whose answers are averaged. kept: how many of the layers, from the first, the
-    bundle gets; all without it. Where later layers help training and hurt the answers, they are better left out.
-    judged: the share of a batch's frames that a task's network judges, all without it: what is easily learnt needs few.
-    augment: changes to the frames that the codec is trained on, where they are not those for the target networks:
-    objects should be as large as in the frames to come. pictures: whether the bundle's layers go on with JPEGs of the
-    frame, as far as these are worth more than the latent.
+    (`pasted`). aside: from where else frames are seen, by their depths. views: those of a frame whose answers are
+    averaged. kept: how many of the layers, from the first, the bundle gets; all without it. Where later layers help
+    training and hurt the answers, they are better left out. judged: the share of a batch's frames that a task's network
+    judges, all without it: what is easily learnt needs few. augment: changes to the frames that the codec is trained
+    on, where they are not those for the target networks: objects should be as large as in the frames to come. pictures:
+    whether the bundle's layers go on with JPEGs of the frame, as far as these are worth more than the latent.
     """
 
     layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
@@ -185,6 +202,7 @@ class CodecConfig:
     classes: StageConfig = field(default_factory=StageConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)
     pasted: float = 0.0
+    aside: AsideConfig | None = None
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -259,6 +277,8 @@ class TrainConfig:
         layout = LatentLayout.of(self.codec.layers)
         if layout.has_map:
             self._check_map(layout)
+        if self.codec.aside is not None and (self.codec.objective != "answers" or "depth" not in self.tasks):
+            raise ConfigError("codec.aside: needs objective: answers, and the task depth, to see frames from elsewhere")
         if bool(self.train and self.val) == bool(self.scenes):
             raise ConfigError("train, val: name a folder each, or give scenes instead of both")
 
@@ -293,7 +313,7 @@ class TrainConfig:
 
 
 _NESTED = {"input": InputConfig, "augment": AugmentConfig, "targets": TargetsConfig, "codec": CodecConfig,
-           "scenes": ScenesConfig, "views": ViewsConfig,
+           "scenes": ScenesConfig, "views": ViewsConfig, "aside": AsideConfig,
            **dict.fromkeys(("joint", "tune", "robust", "strong", "imitation", "light", "classes"), StageConfig),
            }  # fmt: skip
 

@@ -22,7 +22,8 @@ from nepi_ros.letterbox import Letterbox
 from nepi_ros.scenes import Patrol
 from nepi_ros.scenes.export import export
 from nepi_ros.tasks import TaskSpec
-from nepi_ros.training.config import AugmentConfig, ScenesConfig, StageConfig, TrainConfig
+from nepi_ros.training.aside import Asides
+from nepi_ros.training.config import AsideConfig, AugmentConfig, ScenesConfig, StageConfig, TrainConfig
 
 # Labels are kept at half the input's size: as fine as the loss needs.
 LABEL_SHARE = 2
@@ -149,20 +150,33 @@ class Frames:
         return self._images(self._draw(stage, seed, step, augment))
 
     def seen(
-        self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig, answers: Mapping[str, Tensor]
+        self,
+        stage: StageConfig,
+        seed: int,
+        step: int,
+        augment: AugmentConfig,
+        answers: Mapping[str, Tensor],
+        aside: AsideConfig | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The images of `batch`, and of answers as of `answers.averaged_answers` those for these images."""
+        """The images of `batch`, and of answers as of `answers.averaged_answers` those for these images: some as a
+        camera `aside` would see them, where depths are among the answers."""
         draw = self._draw(stage, seed, step, augment)
-        found = {task: self._answers(draw, every) for task, every in answers.items()}
+        every = {task: values[draw.index].float() for task, values in answers.items()}
+        places = at = _places(draw.affine, self._window_of(next(iter(every.values())), draw))
+        found: dict[str, Tensor] = {}
+        if aside is not None and "depth" in every:
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            cameras = Asides.random(len(at), aside, self.size, generator, at.device)
+            at, found["depth"] = cameras.see(places, every.pop("depth"))
+        found |= {task: _sample(values, at, "bilinear", "reflection") for task, values in every.items()}
         if "depth" in found:  # as in `batch`, what is zoomed is closer
             found["depth"] = found["depth"] - draw.zoom.log()[:, None, None, None]
-        return self._images(draw), found
+        return self._images(draw, at - places), found
 
-    def _answers(self, draw: _Draw, every: Tensor) -> Tensor:
-        """Of answers [frames,C,h,w] those for the images of a draw."""
-        sides = zip(draw.window, every.shape[:1:-1], self.size, strict=True)
-        window = tuple(side * places // whole for side, places, whole in sides)
-        return _warp(every[draw.index].float(), draw.affine, window, "bilinear", "reflection")
+    def _window_of(self, values: Tensor, draw: _Draw) -> tuple[int, int]:
+        """Width and height of what a draw's window takes of values [N,C,h,w] of whole frames."""
+        sides = zip(draw.window, values.shape[:1:-1], self.size, strict=True)
+        return tuple(side * places // whole for side, places, whole in sides)
 
     def _draw(self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig) -> _Draw:
         # A generator on the CPU, so that a run gives the same batches on every device.
@@ -173,10 +187,13 @@ class Frames:
         colour = _random_colour(size, augment.colour, generator)
         return _Draw(window, index.to(device), affine.to(device), zoom.to(device), tuple(c.to(device) for c in colour))
 
-    def _images(self, draw: _Draw) -> Tensor:
+    def _images(self, draw: _Draw, moved: Tensor | None = None) -> Tensor:
+        """The images of a draw, each place taken from one that is `moved` [N,h,w,2] from there."""
         image = self.image[draw.index].float() / 255.0
-        image = _warp(image, draw.affine, draw.window, "bilinear", padding="reflection")
-        return _recolour(image, *draw.colour)
+        places = _places(draw.affine, draw.window)
+        if moved is not None:
+            places = places + _resized(moved, places.shape[1:3])
+        return _recolour(_sample(image, places, "bilinear", "reflection"), *draw.colour)
 
 
 @dataclass(frozen=True)
@@ -231,6 +248,19 @@ def _recolour(image: Tensor, gain: Tensor, gamma: Tensor, noise: Tensor) -> Tens
     return (changed + noise * torch.randn_like(changed)).clamp(0.0, 1.0)
 
 
-def _warp(values: Tensor, affine: Tensor, size: tuple[int, int], mode: str, padding: str = "zeros") -> Tensor:
-    grid = F.affine_grid(affine, [*values.shape[:2], size[1], size[0]], align_corners=False)
-    return F.grid_sample(values, grid, mode=mode, padding_mode=padding, align_corners=False)
+def _warp(values: Tensor, affine: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    return _sample(values, _places(affine, size), mode, "zeros")
+
+
+def _places(affine: Tensor, size: tuple[int, int]) -> Tensor:
+    """Places [N,h,w,2] in frames that are seen in views of `size` (width, height)."""
+    return F.affine_grid(affine, [len(affine), 1, size[1], size[0]], align_corners=False)
+
+
+def _sample(values: Tensor, places: Tensor, mode: str, padding: str) -> Tensor:
+    return F.grid_sample(values, places, mode=mode, padding_mode=padding, align_corners=False)
+
+
+def _resized(places: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Places [N,h,w,2] laid out on a grid of another height and width."""
+    return F.interpolate(places.permute(0, 3, 1, 2), size, mode="bilinear", align_corners=False).permute(0, 2, 3, 1)

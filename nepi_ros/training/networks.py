@@ -246,13 +246,18 @@ class Decoder(nn.Module):
     """
 
     START = (4, 5)  # grid, then stretched to the coarsest map's, on which the whole frame's values are laid out
+    THOUGHT = 128  # what these are turned into before: how a room looks from a place is no linear matter
     FOLDS = (4, 2, 1)  # of the map of classes, to 1/16, 1/8 and 1/4 of the image
 
     def __init__(self, layout: LatentLayout, width: float = 1.0, classes: int = 0) -> None:
         super().__init__()
         c, b, *steps = (int(w * width) // 8 * 8 for w in (40, 64, 112, 128, 128))
         self.fine, self.coarse, self.class_count = c, steps[0], classes
-        self.whole = nn.Linear(max(1, layout.channels(WHOLE)), steps[-1] * self.START[0] * self.START[1])
+        self.whole = nn.Sequential(
+            *(nn.Linear(max(1, layout.channels(WHOLE)), self.THOUGHT), nn.ReLU(inplace=True)),
+            *(nn.Linear(self.THOUGHT, self.THOUGHT), nn.ReLU(inplace=True)),
+            nn.Linear(self.THOUGHT, steps[-1] * self.START[0] * self.START[1]),
+        )
         self.inputs = nn.ModuleList(
             nn.Conv2d(max(1, layout.channels(cell)), out, 3, 1, 1) for cell, out in zip(CELLS, steps, strict=False)
         )
