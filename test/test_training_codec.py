@@ -260,15 +260,15 @@ def test_a_prefix_knows_as_much_of_the_map_as_its_layers_say():
 
 def test_frames_without_a_kind_of_layers_teach_nothing_of_its_tasks():
     torch.manual_seed(0)
-    kinds = Kinds.random(4000, torch.device("cpu"), 0.2)
+    kinds = Kinds.random(4000, torch.device("cpu"), numbers=0.4, classes=0.1)
     assert (kinds.numbers | kinds.classes).all()
-    assert [round(float((~kind).float().mean()), 1) for kind in (kinds.numbers, kinds.classes)] == [0.2, 0.2]
+    assert [round(float((~kind).float().mean()), 1) for kind in (kinds.numbers, kinds.classes)] == [0.1, 0.4]
     weights = kinds.importance({"depth": torch.full((4000,), 0.5)}, ["segmentation", "depth", "classification"])
     assert torch.equal(weights["segmentation"], kinds.classes.float())
     assert torch.equal(weights["depth"], 0.5 * kinds.numbers)
     maps = kinds.of([torch.ones(4000, 2, 1, 1)])[0]
     assert torch.equal(maps[:, 0, 0, 0], kinds.numbers.float())
-    assert Kinds.random(9, torch.device("cpu"), 0.0).numbers.all()
+    assert Kinds.random(9, torch.device("cpu"), 0.0, 0.0).numbers.all()
 
 
 @torch.no_grad()

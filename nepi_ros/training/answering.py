@@ -36,8 +36,9 @@ from nepi_ros.training.steps import (
     with_rate,
 )
 
-# Share of the frames that come with one kind of layers alone, for each kind.
-_ALONE = 0.2
+# Shares of the frames that come with layers of numbers alone, and with a map of classes alone, which says all of its
+# own answer but small doubts.
+_ALONE = (0.4, 0.1)
 # How much the map is held to the answers while its trunk learns for other tasks too.
 _HELD = 2.0
 # How much the answer that is made of a map counts: little, for the map says most of it.
@@ -65,7 +66,7 @@ def train_answers(
     rest = {task: network for task, network in targets.items() if task not in answers}
     eyes = Eyes(rest, config.codec.judged) if rest else None
     if layout.has_map:
-        learn_map(config, frames, answers, codec.encoder, folder, basis)
+        learn_map(config, frames, answers["segmentation"], codec.encoder, folder, basis)
         answers["segmentation"] = lean_map(codec.encoder, frames, answers["segmentation"])
     # Other tasks' latents are read from the same trunk as the map, which then has to go on learning.
     learning = layout.has_map and set(config.tasks) != {"segmentation"}
@@ -78,7 +79,8 @@ def train_answers(
         reader.train(learning)  # a map that stays is decoded as it will be: with statistics of all frames
         image, wanted = frames.seen(stage, config.seed + 3, number, augment_of(config), answers, config.codec.aside)
         image, prefixes = ready(config, layout, image)
-        kinds, terms, classes = Kinds.random(len(image), image.device, _ALONE if learning else 0.0), {}, None
+        alone = _ALONE if learning else (0.0, 0.0)
+        kinds, terms, classes = Kinds.random(len(image), image.device, *alone), {}, None
         with mixed_precision(image.device):
             maps, logits = codec.encoder(image)
             maps = in_full(maps)
@@ -120,19 +122,14 @@ def _of_whole_frames(
 
 
 def learn_map(
-    config: TrainConfig,
-    frames: Frames,
-    answers: Mapping[str, Tensor],
-    encoder: Encoder,
-    folder: Path,
-    basis: str,
+    config: TrainConfig, frames: Frames, answers: Tensor, encoder: Encoder, folder: Path, basis: str
 ) -> None:
     """Train the encoder's trunk, and what reads a map of classes from it, to give the segmentation network's `answers`
     as of averaged_answers."""
     stage, reader = config.codec.classes, nn.ModuleDict({"trunk": encoder.trunk, "classes": encoder.class_map})
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
-        image, seen = frames.seen(stage, config.seed + 5, number, augment_of(config), answers, config.codec.aside)
+        image, seen = frames.seen(stage, config.seed + 5, number, augment_of(config), {"segmentation": answers})
         image, wanted = pasted(image, seen["segmentation"], config.codec.pasted)
         image = image.contiguous(memory_format=torch.channels_last)
         with mixed_precision(image.device):

@@ -58,10 +58,10 @@ class Kinds:
         return [map_ * self.numbers[:, None, None, None] for map_ in maps]
 
     @classmethod
-    def random(cls, count: int, device: torch.device, share: float) -> Kinds:
+    def random(cls, count: int, device: torch.device, numbers: float, classes: float) -> Kinds:
         """For each of `count` frames both, or by chance one alone, each in such a share of the frames."""
         chance = torch.rand(count)
-        return cls((chance >= share).to(device), (chance < 1 - share).to(device))
+        return cls((chance >= classes).to(device), (chance < 1 - numbers).to(device))
 
     def importance(self, weights: dict[str, Tensor], tasks: Iterable[str]) -> dict[str, Tensor]:
         """Weights [N] of the tasks, 0 in frames that come without what a task is read from."""
