@@ -87,9 +87,10 @@ class Bundle:
         """The tasks of the bundle as a message's task mask."""
         return task_mask(self.tasks)
 
-    def network_file(self, task: str, folder: str = "") -> Path:
-        """A task's target network, or that of the same name in a `folder` of the bundle."""
-        return self.path / folder / self.tasks[task].network
+    def network_file(self, task: str, others: str = "") -> Path:
+        """A task's target network, or that of the same name in the folder NAME-`others` beside the bundle's."""
+        folder = Path(f"{self.path.absolute()}-{others}") if others else self.path
+        return folder / self.tasks[task].network
 
     def output_of(self, task: str) -> tuple[str, tuple[int | None, ...]]:
         """Name and shape (without batch; None = any) of the output of a task's target network."""

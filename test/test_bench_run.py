@@ -179,10 +179,11 @@ def test_a_missing_library_costs_a_row_only(
 def test_robust_networks_judge_beside_the_plain_ones(tmp_path: Path, data: Path) -> None:
     made = make_tiny_bundle(tmp_path / "bundle", width=WIDTH, height=HEIGHT)
     assert bench(made, data, tmp_path / "out", "--targets", "robust") == 2  # there are none yet
-    (made.path / "robust").mkdir()
+    others = tmp_path / "bundle-robust"
+    others.mkdir()
     for task in made.tasks:
-        (made.path / f"robust/{task}.onnx").write_bytes((made.path / f"{task}.onnx").read_bytes())
-    (made.path / "robust/segmentation.onnx").write_bytes(segmentation_network(np.random.default_rng(8)))
+        (others / f"{task}.onnx").write_bytes((made.path / f"{task}.onnx").read_bytes())
+    (others / "segmentation.onnx").write_bytes(segmentation_network(np.random.default_rng(8)))
     assert bench(made, data, tmp_path / "out", "--targets", "both", peers=("jpeg",)) == 0
     found = results(tmp_path / "out")
     assert {row["targets"] for row in found["beside"]} == {"plain", "robust"}

@@ -192,16 +192,16 @@ def test_write_replaces_a_bundle_but_nothing_else(folder, original, tmp_path):
 def test_writing_keeps_what_is_not_the_bundle_s(folder, original, tmp_path):
     files = {name: folder / name for name in original.metadata["files"]}
     made = tmp_path / "made"
-    (made / "robust").mkdir(parents=True)
-    (made / "robust/depth.onnx").write_text("another network")
+    (made / "mine").mkdir(parents=True)
+    (made / "mine/depth.onnx").write_text("another network")
     first = next(iter(files))
     (made / first).write_bytes(b"what the bundle is made from, or an older version of it")
     for _ in range(2):
         assert write_bundle(made, original.metadata, files).id == original.id
-        assert (made / "robust/depth.onnx").read_text() == "another network"
+        assert (made / "mine/depth.onnx").read_text() == "another network"
     fewer = {name: path for name, path in files.items() if name not in ("NOTICE", "train.yaml")}
     write_bundle(made, original.metadata, fewer)
-    assert {entry.name for entry in made.iterdir()} == {"bundle.json", "robust", *fewer}
+    assert {entry.name for entry in made.iterdir()} == {"bundle.json", "mine", *fewer}
 
 
 @pytest.mark.parametrize("way", [".", "../made", "sub/.."])

@@ -185,7 +185,7 @@ def files_in(folder: Path) -> set[Path]:
 
 
 def for_the_bench_alone(path: Path) -> bool:
-    return "robust" in path.parts or path.parts[0].endswith("-task-blind")
+    return path.parts[0].endswith(("-robust", "-task-blind"))
 
 
 def test_everything_is_installed_where_ros_looks(installed: Path) -> None:

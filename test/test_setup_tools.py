@@ -104,7 +104,7 @@ def test_bench_measures_the_bundles_that_have_frames(tmp_path: Path) -> None:
     for name in ("kitchen", "camvid", "camvid-task-blind", "patrol"):
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "bundle.json").touch()
-    (tmp_path / "models/kitchen/robust").mkdir()
+    (tmp_path / "models/kitchen-robust").mkdir()
     assert "nothing to measure" in bench(tmp_path, "exit 0").stderr
     for name in ("kitchen", "camvid"):
         (tmp_path / "data" / name / "val").mkdir(parents=True)

@@ -470,7 +470,7 @@ def test_targets_trained_alone_are_frozen_and_taken_as_they_are(folder, tmp_path
     bundle = train(path, made, tmp_path / "other-runs", "cpu")
     for task in CONFIG["tasks"]:
         assert (bundle.path / f"{task}.onnx").read_bytes() == Path(given[task]).read_bytes()
-        assert (made / f"robust/{task}.onnx").read_bytes() != Path(given[task]).read_bytes()
+        assert (tmp_path / f"made-robust/{task}.onnx").read_bytes() != Path(given[task]).read_bytes()
     assert not list((tmp_path / "other-runs").rglob("target*.pt"))  # nothing was trained again
 
 

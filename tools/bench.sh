@@ -3,7 +3,7 @@
 # Measures every bundle in models/ for which there are labelled frames: tools/bench.sh NEPI DATA OUT
 # What is measured already is not measured again: points of other methods than the epitome come with reports/points,
 # and count if frames and target networks are those that they were measured with. DATA/NAME/val belongs to models/NAME;
-# models/NAME-task-blind, and target networks in models/NAME/robust, take part where they are.
+# models/NAME-task-blind, and target networks in models/NAME-robust, take part where they are.
 set -eu
 nepi=$1 data=$2 out=$3
 sets=""
@@ -25,7 +25,7 @@ for name in $sets; do
     tar -xzf "$kept" -C "$out/$name"
   fi
   set -- --bundle "models/$name" --data "$data/$name/val" --out "$out/$name"
-  [ -d "models/$name/robust" ] && set -- "$@" --targets both
+  [ -d "models/$name-robust" ] && set -- "$@" --targets both
   [ -f "models/$name-task-blind/bundle.json" ] && set -- "$@" --task-blind "models/$name-task-blind"
   "$nepi" bench rate-accuracy "$@" || failed=$?
 done

@@ -18,9 +18,9 @@ from nepi_ros.tasks import REGISTRY, Meter
 
 AGREEMENT = "agreement"
 ACCURACY = "accuracy"
-# Where in a bundle they lie; the robust ones were trained with JPEG among their augmentations.
-_FOLDERS = {"plain": "", "robust": "robust"}
-TARGETS = tuple(_FOLDERS)
+# Of which folder they are; the robust ones were trained with JPEG among their augmentations.
+_OTHERS = {"plain": "", "robust": "robust"}
+TARGETS = tuple(_OTHERS)
 
 Counts = dict[str, dict[str, np.ndarray]]
 """Of one frame: task -> measure -> counts [D]. Measures are AGREEMENT, ACCURACY and the names of Task.errors."""
@@ -40,7 +40,7 @@ def networks_id(bundle: Bundle, targets: str) -> str:
     """Identifies the target networks. Raises ConfigError when the bundle has no such set."""
     digest = hashlib.sha256()
     for task in bundle.tasks:
-        file = bundle.network_file(task, _FOLDERS[targets])
+        file = bundle.network_file(task, _OTHERS[targets])
         if not file.is_file():
             raise ConfigError(f"{file}: bundle {bundle.name} has no {targets} targets; run with --targets plain")
         digest.update(file.read_bytes())
@@ -51,7 +51,7 @@ class Judge:
     """Compares results on decoded images with labels and with the results on the untouched frames."""
 
     def __init__(self, bundle: Bundle, targets: str = "plain") -> None:
-        self.networks = TargetNetworks(bundle, bundle.tasks, folder=_FOLDERS[targets])
+        self.networks = TargetNetworks(bundle, bundle.tasks, others=_OTHERS[targets])
         self._specs = bundle.tasks
         self._meters = meters_of(bundle)
         self._wanted: dict[int, dict[str, np.ndarray]] = {}

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", required=True, type=Path, help="folder for results.json, plots and index.html")
     chosen = f"methods to measure (default: all): {', '.join(PEERS)}"
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, metavar="METHOD", help=chosen)
-    kinds = "networks that judge: the bundle's own, those in its folder robust, or both (default: plain)"
+    kinds = "networks that judge: the bundle's own, those in BUNDLE-robust beside it, or both (default: plain)"
     parser.add_argument("--targets", choices=(*TARGETS, "both"), default="plain", help=kinds)
     parser.add_argument("--task-blind", type=Path, metavar="BUNDLE", help="bundle of a task-blind autoencoder")
     probes = "folder of training frames with which GRACE probes the networks (default: train beside --data)"

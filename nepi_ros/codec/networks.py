@@ -231,7 +231,7 @@ class Decoder:
 
 
 class TargetNetworks:
-    """The target networks of some tasks of a bundle, or those of the same names in a `folder` of it."""
+    """The target networks of some tasks of a bundle, or `others` of the same names (`Bundle.network_file`)."""
 
     def __init__(
         self,
@@ -239,7 +239,7 @@ class TargetNetworks:
         tasks: Iterable[str],
         providers: Sequence[str] | None = None,
         threads: int = 1,
-        folder: str = "",
+        others: str = "",
     ) -> None:
         """Raises ConfigError when the bundle lacks one of `tasks`, BundleError when a network is not as it must be."""
         width, height = bundle.input_size
@@ -249,7 +249,7 @@ class TargetNetworks:
                 raise ConfigError(f"bundle {bundle.name} has no task {name!r}, only {', '.join(bundle.tasks)}")
             output, shape = bundle.output_of(name)
             source, results = ("image", np.float32, (3, height, width)), [(output, np.float32, shape)]
-            self._networks[name] = Network(bundle.network_file(name, folder), source, results, providers, threads)
+            self._networks[name] = Network(bundle.network_file(name, others), source, results, providers, threads)
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     goes_on = "folder for checkpoints (default: %(default)s); a run that was stopped goes on from there"
     parser.add_argument("--runs", type=Path, default="runs", help=goes_on)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: cuda if there is")
-    only = "train only the target networks, or only robust copies of them (with JPEG among the augmentations)"
+    only = "train only the target networks, or only copies of them with JPEG among the augmentations, in OUT-robust"
     parser.add_argument("--only", choices=("targets", "robust"), help=only)
 
 
@@ -67,12 +67,12 @@ def train(config_file: Path, out: Path, runs: Path, device_name: str = "auto") -
 
 
 def train_targets(config_file: Path, out: Path, runs: Path, device_name: str = "auto", robust: bool = False) -> None:
-    """Write the target networks alone, TASK.onnx, or the robust ones, robust/TASK.onnx, and print how good they are.
+    """Write the target networks alone to `out`, or the robust ones beside it, and print how good they are.
 
     Raises ConfigError where a network is already: it is frozen, and what was trained against it would no longer fit.
     """
     config, home = TrainConfig.load(config_file), config_file.parent
-    place = out / "robust" if robust else out
+    place = Path(f"{out.absolute()}-robust") if robust else out
     for file in (place / f"{task}.onnx" for task in config.tasks):
         if file.exists():
             raise ConfigError(f"{file}: is there already; remove it, and what was trained against it, to train it anew")

@@ -247,6 +247,7 @@ class Decoder(nn.Module):
 
     START = (4, 5)  # grid, then stretched to the coarsest map's, on which the whole frame's values are laid out
     THOUGHT = 128  # what these are turned into before: how a room looks from a place is no linear matter
+    DEPTHS = (2, 3, 3)  # blocks on each grid, finest first: on coarse ones they cost little
     FOLDS = (4, 2, 1)  # of the map of classes, to 1/16, 1/8 and 1/4 of the image
 
     def __init__(self, layout: LatentLayout, width: float = 1.0, classes: int = 0) -> None:
@@ -261,7 +262,9 @@ class Decoder(nn.Module):
         self.inputs = nn.ModuleList(
             nn.Conv2d(max(1, layout.channels(cell)), out, 3, 1, 1) for cell, out in zip(CELLS, steps, strict=False)
         )
-        self.blocks = nn.ModuleList([nn.Sequential(Block(steps[0]), Block(steps[0])), Block(steps[1]), Block(steps[2])])
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*(Block(step) for _ in range(depth))) for step, depth in zip(steps, self.DEPTHS, strict=True)
+        )
         self.passes = nn.ModuleList(
             nn.Sequential(nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2))
             for fine, coarse in zip(steps, steps[1:], strict=False)
