@@ -60,7 +60,7 @@ class Asides:
             point = rays * depth[..., None] + self.move[:, None, None]
             ahead = point[..., 2].clamp(min=_NEAREST)
             found = point[..., :2] / (ahead[..., None] * self.reach)
-            # Half a step at edges, where a ray may meet the one surface or the other.
+            # By little at a time: at edges a ray may meet the one surface or the other.
             depth = depth * (_at(found, log_depth).exp() / ahead).clamp(0.7, 1.4)
         return found, depth.log()[:, None]
 

@@ -165,8 +165,7 @@ class Frames:
         places = at = _places(draw.affine, self._window_of(next(iter(every.values())), draw))
         found: dict[str, Tensor] = {}
         if aside is not None and "depth" in every:
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            cameras = Asides.random(len(at), aside, self.size, generator, at.device)
+            cameras = Asides.random(len(at), aside, self.size, draw.generator, at.device)
             at, found["depth"] = cameras.see(places, every.pop("depth"))
         found |= {task: _sample(values, at, "bilinear", "reflection") for task, values in every.items()}
         if "depth" in found:  # as in `batch`, what is zoomed is closer
@@ -185,7 +184,8 @@ class Frames:
         index = torch.randint(len(self), (size,), generator=generator)
         affine, zoom = _random_affine(size, augment, self.size, window, generator)
         colour = _random_colour(size, augment.colour, generator)
-        return _Draw(window, index.to(device), affine.to(device), zoom.to(device), tuple(c.to(device) for c in colour))
+        colour = tuple(part.to(device) for part in colour)
+        return _Draw(window, index.to(device), affine.to(device), zoom.to(device), colour, generator)
 
     def _images(self, draw: _Draw, moved: Tensor | None = None) -> Tensor:
         """The images of a draw, each place taken from one that is `moved` [N,h,w,2] from there."""
@@ -198,13 +198,14 @@ class Frames:
 
 @dataclass(frozen=True)
 class _Draw:
-    """What is random about a batch: which frames, and how they are changed."""
+    """What is random about a batch: which frames, and how they are changed; `generator` gives what else is."""
 
     window: tuple[int, int]
     index: Tensor
     affine: Tensor
     zoom: Tensor
     colour: tuple[Tensor, ...]
+    generator: torch.Generator
 
 
 def _place(label: np.ndarray | None, box: Letterbox, size: tuple[int, int], unknown: np.generic) -> np.ndarray:
