@@ -637,6 +637,14 @@ def test_a_network_that_cannot_take_a_view_is_named_before_any_training(folder, 
     assert not list(tmp_path.glob("**/*.pt"))
 
 
+def test_a_network_of_whole_frames_need_not_take_the_views_of_others(folder, frames, tmp_path, monkeypatch):
+    monkeypatch.setattr(targets, "load_network", lambda *_: OfOneSize())
+    codec = CONFIG["codec"] | {"objective": "answers", "views": {"zoom": [1.0, 2.0]}}
+    given = {"targets": {"networks": {"classification": "its.onnx"}}}
+    config = write_config(folder, "whole", codec=codec, **of_task("classification"), **given)
+    assert set(target_networks(TrainConfig.load(config), folder, frames, tmp_path)) == {"classification"}
+
+
 def test_a_light_encoder_learns_from_the_strong_one_s_example(folder, frames, places, tmp_path):
     long, none = {"steps": 60, "batch": 6, "rate": 0.003}, {"steps": 0}
     config = codec_of(folder, "pupil", strong=STAGE, imitation=long, light=none)

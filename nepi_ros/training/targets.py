@@ -47,7 +47,8 @@ def target_networks(config: TrainConfig, home: Path, frames: Frames, folder: Pat
     trained; checkpoints go to `folder`."""
     given = {task: load_network(task, config, home / file) for task, file in config.targets.networks.items()}
     for task, network in given.items() if config.codec.objective == "answers" else ():
-        _check_views(config, task, network)
+        if REGISTRY[task].dense:
+            _check_views(config, task, network)
     trained = trained_networks(config, [task for task in config.tasks if task not in given], frames, folder)
     networks = {task: given.get(task) or trained[task] for task in config.tasks}
     return {task: _frozen(network, frames) for task, network in networks.items()}
