@@ -20,6 +20,7 @@ from nepi_ros.bundle_files import (
     FORMAT,
     METADATA,
     RESTORE,
+    beside,
     checked_name,
     file_hash,
     identity,
@@ -89,8 +90,7 @@ class Bundle:
 
     def network_file(self, task: str, others: str = "") -> Path:
         """A task's target network, or that of the same name in the folder NAME-`others` beside the bundle's."""
-        folder = Path(f"{self.path.absolute()}-{others}") if others else self.path
-        return folder / self.tasks[task].network
+        return (beside(self.path, others) if others else self.path) / self.tasks[task].network
 
     def output_of(self, task: str) -> tuple[str, tuple[int | None, ...]]:
         """Name and shape (without batch; None = any) of the output of a task's target network."""

@@ -34,6 +34,11 @@ def checked_name(name: Any) -> str:
     return name
 
 
+def beside(folder: Path, others: str) -> Path:
+    """The folder NAME-`others` beside that of a bundle, for networks of the same names that the bundle does without."""
+    return Path(f"{folder.absolute()}-{others}")
+
+
 def read_metadata(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_METADATA:

@@ -36,9 +36,9 @@ from nepi_ros.training.steps import (
     with_rate,
 )
 
-# Shares of the frames that come with layers of numbers alone, and with a map of classes alone, which says all of its
-# own answer but small doubts.
-_ALONE = (0.4, 0.1)
+# Shares of the frames that come with one kind of layers alone: few with a map of classes, which says all of its own
+# answer but small doubts.
+_ALONE = {"numbers": 0.4, "classes": 0.1}
 # How much the map is held to the answers while its trunk learns for other tasks too.
 _HELD = 2.0
 # How much the answer that is made of a map counts: little, for the map says most of it.
@@ -72,6 +72,7 @@ def train_answers(
     learning = layout.has_map and set(config.tasks) != {"segmentation"}
     reader = nn.ModuleList([codec.encoder.trunk, codec.encoder.class_map] if layout.has_map else [])
     reader.requires_grad_(learning)
+    alone = _ALONE if learning else dict.fromkeys(_ALONE, 0.0)
     control, stage = rate_control(config), config.codec.light
 
     def step(number: int) -> tuple[Tensor, dict[str, float]]:
@@ -79,8 +80,7 @@ def train_answers(
         reader.train(learning)  # a map that stays is decoded as it will be: with statistics of all frames
         image, wanted = frames.seen(stage, config.seed + 3, number, augment_of(config), answers, config.codec.aside)
         image, prefixes = ready(config, layout, image)
-        alone = _ALONE if learning else (0.0, 0.0)
-        kinds, terms, classes = Kinds.random(len(image), image.device, *alone), {}, None
+        kinds, terms, classes = Kinds.random(len(image), image.device, **alone), {}, None
         with mixed_precision(image.device):
             maps, logits = codec.encoder(image)
             maps = in_full(maps)

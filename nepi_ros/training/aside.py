@@ -54,14 +54,14 @@ class Asides:
         frame, its edge is drawn out over the gap, as a surface without holes would be."""
         rays = F.pad(places * self.reach, (0, 1), value=1.0)
         rays = torch.einsum("nij,nhwj->nhwi", self.turn, rays)
-        depth = _at(places, log_depth).exp()
+        depth = mirrored(log_depth, places)[:, 0].exp()
         found = places
         for _ in range(_ROUNDS):
             point = rays * depth[..., None] + self.move[:, None, None]
             ahead = point[..., 2].clamp(min=_NEAREST)
             found = point[..., :2] / (ahead[..., None] * self.reach)
             # By little at a time: at edges a ray may meet the one surface or the other.
-            depth = depth * (_at(found, log_depth).exp() / ahead).clamp(0.7, 1.4)
+            depth = depth * (mirrored(log_depth, found)[:, 0].exp() / ahead).clamp(0.7, 1.4)
         return found, depth.log()[:, None]
 
 
@@ -74,6 +74,6 @@ def _turned(across: Tensor, down: Tensor) -> Tensor:
     return yaw @ pitch
 
 
-def _at(places: Tensor, values: Tensor) -> Tensor:
-    """Values [N,1,H,W] at places [N,h,w,2], [N,h,w]."""
-    return F.grid_sample(values, places, padding_mode="reflection", align_corners=False)[:, 0]
+def mirrored(values: Tensor, places: Tensor) -> Tensor:
+    """Values [N,C,H,W] of frames at places [N,h,w,2], [N,C,h,w]; beyond a frame's border is its mirror image."""
+    return F.grid_sample(values, places, padding_mode="reflection", align_corners=False)

@@ -22,7 +22,7 @@ from nepi_ros.letterbox import Letterbox
 from nepi_ros.scenes import Patrol
 from nepi_ros.scenes.export import export
 from nepi_ros.tasks import TaskSpec
-from nepi_ros.training.aside import Asides
+from nepi_ros.training.aside import Asides, mirrored
 from nepi_ros.training.config import AsideConfig, AugmentConfig, ScenesConfig, StageConfig, TrainConfig
 
 # Labels are kept at half the input's size: as fine as the loss needs.
@@ -140,9 +140,9 @@ class Frames:
         draw = self._draw(stage, seed, step, augment)
         small = (draw.window[0] // LABEL_SHARE, draw.window[1] // LABEL_SHARE)
         # The nearest camera with unchanged intrinsics that would see a zoomed frame stands closer by the zoom.
-        depth = _warp(self.depth[draw.index], draw.affine, small, "nearest") / draw.zoom[:, None, None, None]
+        depth = _warp(self.depth[draw.index], draw.affine, small) / draw.zoom[:, None, None, None]
         # Shifted by one, so that what comes from outside the frame is ignored rather than class 0.
-        labels = _warp((self.segmentation[draw.index].float() + 1)[:, None] % 256, draw.affine, small, "nearest")[:, 0]
+        labels = _warp((self.segmentation[draw.index].float() + 1)[:, None] % 256, draw.affine, small)[:, 0]
         return Batch(self._images(draw), depth, (labels.long() - 1) % 256, self.place[draw.index])
 
     def images(self, stage: StageConfig, seed: int, step: int, augment: AugmentConfig) -> Tensor:
@@ -159,18 +159,18 @@ class Frames:
         aside: AsideConfig | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The images of `batch`, and of answers as of `answers.averaged_answers` those for these images: some as a
-        camera `aside` would see them, where depths are among the answers."""
+        camera `aside` would see them, for which depths must be among the answers."""
         draw = self._draw(stage, seed, step, augment)
         every = {task: values[draw.index].float() for task, values in answers.items()}
         places = at = _places(draw.affine, self._window_of(next(iter(every.values())), draw))
         found: dict[str, Tensor] = {}
-        if aside is not None and "depth" in every:
+        if aside is not None:
             cameras = Asides.random(len(at), aside, self.size, draw.generator, at.device)
             at, found["depth"] = cameras.see(places, every.pop("depth"))
-        found |= {task: _sample(values, at, "bilinear", "reflection") for task, values in every.items()}
+        found |= {task: mirrored(values, at) for task, values in every.items()}
         if "depth" in found:  # as in `batch`, what is zoomed is closer
             found["depth"] = found["depth"] - draw.zoom.log()[:, None, None, None]
-        return self._images(draw, at - places), found
+        return self._images(draw, None if aside is None else at - places), found
 
     def _window_of(self, values: Tensor, draw: _Draw) -> tuple[int, int]:
         """Width and height of what a draw's window takes of values [N,C,h,w] of whole frames."""
@@ -193,7 +193,7 @@ class Frames:
         places = _places(draw.affine, draw.window)
         if moved is not None:
             places = places + _resized(moved, places.shape[1:3])
-        return _recolour(_sample(image, places, "bilinear", "reflection"), *draw.colour)
+        return _recolour(mirrored(image, places), *draw.colour)
 
 
 @dataclass(frozen=True)
@@ -249,17 +249,14 @@ def _recolour(image: Tensor, gain: Tensor, gamma: Tensor, noise: Tensor) -> Tens
     return (changed + noise * torch.randn_like(changed)).clamp(0.0, 1.0)
 
 
-def _warp(values: Tensor, affine: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    return _sample(values, _places(affine, size), mode, "zeros")
+def _warp(labels: Tensor, affine: Tensor, size: tuple[int, int]) -> Tensor:
+    """Labels [N,1,H,W] as they are seen in views of `size` (width, height); 0 comes from outside the frame."""
+    return F.grid_sample(labels, _places(affine, size), mode="nearest", align_corners=False)
 
 
 def _places(affine: Tensor, size: tuple[int, int]) -> Tensor:
     """Places [N,h,w,2] in frames that are seen in views of `size` (width, height)."""
     return F.affine_grid(affine, [len(affine), 1, size[1], size[0]], align_corners=False)
-
-
-def _sample(values: Tensor, places: Tensor, mode: str, padding: str) -> Tensor:
-    return F.grid_sample(values, places, mode=mode, padding_mode=padding, align_corners=False)
 
 
 def _resized(places: Tensor, size: tuple[int, ...]) -> Tensor:

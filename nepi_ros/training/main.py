@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from nepi_ros.bundle import Bundle, check_place
+from nepi_ros.bundle_files import beside
 from nepi_ros.errors import ConfigError
 from nepi_ros.files import write_atomic
 from nepi_ros.tasks import TASKS
@@ -72,7 +73,7 @@ def train_targets(config_file: Path, out: Path, runs: Path, device_name: str = "
     Raises ConfigError where a network is already: it is frozen, and what was trained against it would no longer fit.
     """
     config, home = TrainConfig.load(config_file), config_file.parent
-    place = Path(f"{out.absolute()}-robust") if robust else out
+    place = beside(out, "robust") if robust else out
     for file in (place / f"{task}.onnx" for task in config.tasks):
         if file.exists():
             raise ConfigError(f"{file}: is there already; remove it, and what was trained against it, to train it anew")

@@ -255,8 +255,10 @@ class Decoder(nn.Module):
         c, b, *steps = (int(w * width) // 8 * 8 for w in (40, 64, 112, 128, 128))
         self.fine, self.coarse, self.class_count = c, steps[0], classes
         self.whole = nn.Sequential(
-            *(nn.Linear(max(1, layout.channels(WHOLE)), self.THOUGHT), nn.ReLU(inplace=True)),
-            *(nn.Linear(self.THOUGHT, self.THOUGHT), nn.ReLU(inplace=True)),
+            nn.Linear(max(1, layout.channels(WHOLE)), self.THOUGHT),
+            nn.ReLU(inplace=True),
+            nn.Linear(self.THOUGHT, self.THOUGHT),
+            nn.ReLU(inplace=True),
             nn.Linear(self.THOUGHT, steps[-1] * self.START[0] * self.START[1]),
         )
         self.inputs = nn.ModuleList(

@@ -46,9 +46,9 @@ def target_networks(config: TrainConfig, home: Path, frames: Frames, folder: Pat
     """A frozen network for every task, on the frames' device: the configured files seen from `home`, the others
     trained; checkpoints go to `folder`."""
     given = {task: load_network(task, config, home / file) for task, file in config.targets.networks.items()}
-    for task, network in given.items() if config.codec.objective == "answers" else ():
-        if REGISTRY[task].dense:
-            _check_views(config, task, network)
+    if config.codec.objective == "answers":
+        for task in (task for task in given if REGISTRY[task].dense):
+            _check_views(config, task, given[task])
     trained = trained_networks(config, [task for task in config.tasks if task not in given], frames, folder)
     networks = {task: given.get(task) or trained[task] for task in config.tasks}
     return {task: _frozen(network, frames) for task, network in networks.items()}
