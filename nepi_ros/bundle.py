@@ -83,6 +83,13 @@ class Bundle:
         """How many layers there are, pictures among them."""
         return len(self.layers) + len(self.pictures)
 
+    def latent_layers(self, layers: int) -> int:
+        """How many of the latent's layers come with the first `layers` layers: with a picture all or none."""
+        picture = layers - len(self.layers) - 1
+        if picture < 0:
+            return layers
+        return len(self.layers) if picture < len(self.pictures) and self.pictures[picture].beside else 0
+
     @property
     def task_mask(self) -> int:
         """The tasks of the bundle as a message's task mask."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from nepi_ros.errors import ConfigError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 IGNORED = 255
 _ASPECT_TOLERANCE = 0.02
+_NUMBERED = re.compile(r"(.*?)(\d+)$")
 
 # 7-Scenes (Kinect), at 640x480: intrinsics of both cameras and the colour camera's place in the depth camera's frame.
 _DEPTH_FOCAL, _COLOUR_FOCAL, _FULL_WIDTH = 585.0, 525.0, 640.0
@@ -209,6 +211,26 @@ def read_info(path: Path) -> dict:
     if not isinstance(info, dict):
         raise ConfigError(f"{path}: expected an object, as python -m nepi_ros.scenes writes it")
     return info
+
+
+def consecutive(
+    names: Sequence[str], kinds: Sequence[object] | None = None, step: int = 1
+) -> tuple[tuple[int, ...], ...]:
+    """Places grouped into runs whose names count up by `step` (and whose `kinds` are equal).
+
+    >>> consecutive(["frame-007", "frame-008", "frame-050"])
+    ((0, 1), (2,))
+    """
+    runs: list[list[int]] = []
+    for place, name in enumerate(names):
+        before = _NUMBERED.match(names[place - 1]) if place else None
+        here = _NUMBERED.match(name)
+        follows = before and here and before[1] == here[1] and int(before[2]) + step == int(here[2])
+        if follows and (kinds is None or kinds[place - 1] == kinds[place]):
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return tuple(map(tuple, runs))
 
 
 def read_places(path: Path) -> dict[str, int]:

@@ -31,6 +31,7 @@ CLASSES, MAP_HEIGHT, MAP_WIDTH = 5, 18, 23
 _PARTS = class_layers(MAP_HEIGHT, MAP_WIDTH, CLASSES)
 MAPPED = (LayerShape(4, 1, 1), *_PARTS[:5], LayerShape(1, 3, 4), *_PARTS[5:])
 MAPPED_CUTS = ((len(MAPPED),), (1, 6, len(MAPPED)))
+FILM_LAYERS = len(MAPPED) - 2
 
 
 def load() -> tuple[LayeredCoder, np.ndarray, list[list[list[Segment]]]]:
@@ -38,6 +39,15 @@ def load() -> tuple[LayeredCoder, np.ndarray, list[list[list[Segment]]]]:
     coder = LayeredCoder(EntropyTables.from_npz(FOLDER / "entropy.npz"), LAYERS)
     epitomes = [[_segments(frame, cuts) for cuts in CUTS] for frame in range(FRAMES)]
     return coder, np.load(FOLDER / "latents.npy"), epitomes
+
+
+def load_film() -> tuple[LayeredCoder, np.ndarray, list[list[list[Segment]]]]:
+    """The same of a film: each frame but the first is coded given the one before, of which the first FILM_LAYERS layers
+    are known."""
+    folder = FOLDER / "film"
+    tables, classes = EntropyTables.from_npz(folder / "entropy.npz"), ClassTables.from_npz(folder / "classes.npz")
+    epitomes = [[_segments(frame, cuts, folder) for cuts in MAPPED_CUTS] for frame in range(FRAMES)]
+    return LayeredCoder(tables, MAPPED, classes), np.load(folder / "latents.npy"), epitomes
 
 
 def load_mapped() -> tuple[LayeredCoder, np.ndarray, list[list[list[Segment]]]]:
@@ -58,6 +68,23 @@ def maps(count: int, seed: int, height: int, width: int, classes: int) -> np.nda
         nearest = np.argmin([(y - a) ** 2 + 0.3 * (x - b) ** 2 for a, b in centres], axis=0)
         one[:] = random.integers(0, classes, 8)[nearest]
     return found
+
+
+def film(count: int, seed: int) -> np.ndarray:
+    """Latents int8 [count, T] of MAPPED as a camera that turns sees them: numbers that stay for a while, and a map of
+    which each frame shows another part."""
+    random = np.random.default_rng(seed)
+    steps = random.integers(-1, 2, (count, 16)) * (random.random((count, 16)) < 0.2)
+    numbers = (random.integers(-3, 4, 16) + steps.cumsum(axis=0)).clip(-9, 9)
+    (scene,) = maps(1, seed, MAP_HEIGHT + 30, MAP_WIDTH + 30, CLASSES)
+    way = random.integers(-2, 3, (count, 2)).cumsum(axis=0).clip(-15, 15) + 15
+    shown = [scene[y : y + MAP_HEIGHT, x : x + MAP_WIDTH].ravel() for y, x in way]
+    return np.concatenate([numbers, shown], axis=1).astype(np.int8)
+
+
+def film_pairs(count: int) -> list[list[tuple[int, int]]]:
+    """Pairs of a film's frames at two paces."""
+    return [[(now, now - back) for now in range(back, count)] for back in (1, 3)]
 
 
 def latents(count: int, seed: int) -> np.ndarray:
@@ -93,12 +120,29 @@ def _make_mapped() -> None:
     (FOLDER / "mapped" / "classes.npz").write_bytes(classes.to_npz())
 
 
-def _write(folder: Path, coder: LayeredCoder, frames: np.ndarray, all_cuts: tuple[tuple[int, ...], ...]) -> None:
+def _make_film() -> None:
+    films = [film(60, seed) for seed in range(10, 18)]
+    paces = film_pairs(60)
+    every = [[(now + 60 * k, back + 60 * k) for k in range(len(films)) for now, back in pairs] for pairs in paces]
+    numbers, places = np.split(np.concatenate(films), [16], axis=1)
+    tables = fit_tables(numbers, (MAPPED[0], MAPPED[6]), paces=every)
+    classes = fit_class_tables(places.reshape(-1, MAP_HEIGHT, MAP_WIDTH), CLASSES, every[0])
+    shown = film(FRAMES, 6)
+    shown[1, 16::70] = CLASSES - 1
+    shown[2, 0] = 99  # unknown to the tables
+    _write(FOLDER / "film", LayeredCoder(tables, MAPPED, classes), shown, MAPPED_CUTS, given=True)
+    (FOLDER / "film" / "classes.npz").write_bytes(classes.to_npz())
+
+
+def _write(
+    folder: Path, coder: LayeredCoder, frames: np.ndarray, all_cuts: tuple[tuple[int, ...], ...], given: bool = False
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "entropy.npz").write_bytes(coder.tables.to_npz())
     np.save(folder / "latents.npy", frames)
     for frame, latent in enumerate(frames):
-        coded = coder.code(latent)
+        earlier = coder.received(frames[frame - 1], FILM_LAYERS) if given and frame else None
+        coded = coder.code(latent, earlier=earlier)
         for a, b in {bounds for cuts in all_cuts for bounds in zip((0, *cuts), cuts, strict=False)}:
             (folder / f"{frame}.layers-{a}-{b - 1}").write_bytes(coded.segment(a, b - a).stream)
 
@@ -106,3 +150,4 @@ def _write(folder: Path, coder: LayeredCoder, frames: np.ndarray, all_cuts: tupl
 if __name__ == "__main__":
     _make()
     _make_mapped()
+    _make_film()

@@ -129,7 +129,7 @@ def bench(*arguments: object) -> Done:
 @pytest.mark.skipif(bool(REASON), reason=f"no network namespaces here: {REASON}")
 def test_frames_cross_namespaces_and_nothing_is_left_behind(tmp_path: Path) -> None:
     write_frames(tmp_path / "frames", 10)
-    bundle = make_tiny_bundle(tmp_path / "tiny")
+    bundle = make_tiny_bundle(tmp_path / "tiny", film=True)
     for way in ("up", "down"):
         write_trace(tmp_path / f"link.{way}", LinkModel(3000, 0.3, outages_per_minute=0).trace(20, 3))
     out = tmp_path / "out"

@@ -31,7 +31,7 @@ TABLES = {"segmentation": {"4:2:0": FLAT, "4:4:4": FLAT}}
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny", width=WIDTH, height=HEIGHT)
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny", width=WIDTH, height=HEIGHT, film=True)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,25 @@ def test_more_bytes_are_a_better_picture(name: str, bundle: Bundle, frames: Benc
     )
     assert max(error(f, c.view.image) for f, c in zip(run, fine, strict=True)) < 0.08
     assert all(c.size < c.wire < c.size + 300 * (1 + c.size // 1000) for c in fine)
+
+
+@pytest.mark.parametrize("back", [1, 3])
+def test_given_an_earlier_frame_the_same_is_seen_in_fewer_bytes(
+    back: int, bundle: Bundle, frames: BenchFrames
+) -> None:
+    run = [frames.frames[0]] * 6
+    for setting in peer(f"epitome_{back}_back", bundle).settings():
+        alone = list(peer("epitome", bundle).code(run, setting))
+        given = list(peer(f"epitome_{back}_back", bundle).code(run, setting))
+        assert [c.size for c in given[:back]] == [c.size for c in alone[:back]]
+        assert all(g.size < a.size and g.wire < a.wire for g, a in zip(given[back:], alone[back:], strict=True))
+        assert all(np.array_equal(g.view.image, a.view.image) for g, a in zip(given, alone, strict=True))
+
+
+def test_a_bundle_that_codes_frames_by_themselves_alone_says_so(tmp_path) -> None:
+    bundle = make_tiny_bundle(tmp_path / "tiny", width=WIDTH, height=HEIGHT)
+    method = make_peers(["epitome_1_back"], bundle, None, {}, is_video=True)["epitome_1_back"]
+    assert "codes frames by themselves alone; train it on frames of a video" in method.problem()
 
 
 @pytest.mark.parametrize("name", PEERS)

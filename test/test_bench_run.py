@@ -19,11 +19,12 @@ from bench_set import HEIGHT, WIDTH, write_set
 
 from nepi_ros import cli
 from nepi_ros.bench import runner
-from nepi_ros.bench.frames import consecutive, load_frames
+from nepi_ros.bench.frames import load_frames
 from nepi_ros.bench.peers import PEERS, stills
 from nepi_ros.bench.points import PointStore
 from nepi_ros.bench.workbench import Bench, Setup
 from nepi_ros.bundle import Bundle
+from nepi_ros.datasets import consecutive
 from nepi_ros.errors import ConfigError
 from nepi_ros.files import write_atomic
 
@@ -32,7 +33,7 @@ QUICK = ("epitome", "jpeg", "grace", "h264")
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny", width=WIDTH, height=HEIGHT)
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny", width=WIDTH, height=HEIGHT, film=True)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from nepi_ros.codec import (
     fit_tables,
 )
 from nepi_ros.codec.classlattice import class_lattice
-from nepi_ros.codec.classmap import NOTHING, ClassMapCoder
+from nepi_ros.codec.classmap import NOTHING, ClassMapCoder, MapReader
 from nepi_ros.codec.rangecoder import SymbolDecoder, SymbolEncoder
 from nepi_ros.errors import CodecError
 
@@ -90,9 +90,9 @@ def test_maps_like_those_fitted_take_few_bytes_and_come_back():
     for one in MAPS[60:]:
         coded, encoder = CODER.code(one.ravel()), SymbolEncoder()
         CODER.write(encoder, coded, 0, CODER.parts)
-        stream, classes = encoder.stream(), np.zeros(CODER.size, np.int32)
-        CODER.read(SymbolDecoder(stream), classes, 0, CODER.parts)
-        assert np.array_equal(CODER.raster(classes, CODER.parts), one.ravel())
+        stream, reader = encoder.stream(), MapReader(CODER)
+        reader.read(SymbolDecoder(stream), 0, CODER.parts)
+        assert np.array_equal(reader.raster(CODER.parts), one.ravel())
         assert len(stream) <= CODER.bits(coded).sum() / 8 + 1
         sizes.append(len(stream))
     assert np.mean(sizes) < 0.15 * CODER.size * np.log2(CLASSES) / 8
@@ -115,10 +115,10 @@ def test_every_map_survives(height, width, classes, seed):
     random = np.random.default_rng(seed)
     maps = random.integers(0, classes, (3, height, width)).astype(np.int8)
     coder = ClassMapCoder(fit_class_tables(maps[:2], classes), height, width)
-    encoder, classes_of = SymbolEncoder(), np.zeros(coder.size, np.int32)
+    encoder, reader = SymbolEncoder(), MapReader(coder)
     coder.write(encoder, coder.code(maps[2].ravel()), 0, coder.parts)
-    coder.read(SymbolDecoder(encoder.stream()), classes_of, 0, coder.parts)
-    assert np.array_equal(coder.raster(classes_of, coder.parts), maps[2].ravel())
+    reader.read(SymbolDecoder(encoder.stream()), 0, coder.parts)
+    assert np.array_equal(reader.raster(coder.parts), maps[2].ravel())
 
 
 def test_what_is_no_class_is_refused():

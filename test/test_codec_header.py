@@ -69,14 +69,14 @@ def test_all_are_codec_errors():
 
 
 def test_the_checksum_is_what_the_message_definition_says():
-    fields = b"\x01\0\0\0\x02\0\0\0\0\0\0\x80\x07\x40\x01\xf0\0\0\x03\x04" + b"\xff" * 8 + b"\x10\x27\0\0\x02"
-    header = EpitomeHeader(1, 1 << 63 | 2, 7, 320, 240, 0, 3, 4, -1, 10_000, 2)
+    fields = b"\x01\0\0\0\x02\0\0\0\0\0\0\x80\x07\x40\x01\xf0\0\0\x03\x04" + b"\xff" * 8 + b"\x10\x27\0\0\x02\x05"
+    header = EpitomeHeader(1, 1 << 63 | 2, 7, 320, 240, 0, 3, 4, -1, 10_000, 2, 5)
     assert header.checksum(b"data") == zlib.crc32(fields + b"data")
 
 
-@pytest.mark.parametrize("position", range(11))
+@pytest.mark.parametrize("position", range(12))
 def test_fields_out_of_range_are_refused(position):
-    fields = [0] * 11
+    fields = [0] * 12
     fields[position] = 1 << 64
     with pytest.raises(CodecError, match="out of range"):
         EpitomeHeader(*fields).checksum(b"")

@@ -13,7 +13,7 @@ from nepi_ros.codec.fitting import MOST_SYMBOLS
 from nepi_ros.codec.tables import TOTAL
 from nepi_ros.errors import CodecError
 
-TABLES = golden.load()[0].tables
+TABLES = fit_tables(golden.latents(40, seed=1), golden.LAYERS, paces=golden.film_pairs(40))
 DATA = TABLES.to_npz()
 
 
@@ -55,6 +55,11 @@ def put(index, value):
         ("frequencies", lambda a: a + np.uint16(1)),
         ("frequencies", lambda a: a[:, :-1]),
         ("frequencies", lambda a: a.astype(np.float32)),
+        ("earlier", lambda a: a[:, : a.shape[2]]),
+        ("earlier", lambda a: a[:, :-1]),
+        ("earlier", lambda a: np.tile(a, (1, 5, 1))),
+        ("earlier", put((0, 0, 0), 0)),
+        ("earlier", lambda a: a + np.uint16(1)),
         ("escapes", put((0, 0), 0)),
         ("escapes", lambda a: a[:, :-1]),
         ("escapes", lambda a: a + np.uint16(1)),
@@ -89,11 +94,18 @@ def test_files_of_another_kind_are_refused(tmp_path):
 @pytest.mark.parametrize("entry", ["format", "sizes"])
 def test_an_array_missing_or_of_another_format_is_named(entry):
     buffer = io.BytesIO()
-    arrays = {"format": np.int32(2), **vars(TABLES)}
-    arrays[entry] = np.int32(3)
+    arrays = {"format": np.int32(3), **vars(TABLES)}
+    arrays[entry] = np.int32(4)
     np.savez(buffer, **arrays)
     with pytest.raises(CodecError, match=entry):
         EntropyTables.from_npz(buffer.getvalue())
+
+
+def test_tables_from_before_there_were_films_code_frames_by_themselves():
+    buffer, former = io.BytesIO(), {k: v for k, v in vars(TABLES).items() if k != "earlier"}
+    np.savez(buffer, **{"format": np.int32(2), **former})
+    tables = EntropyTables.from_npz(buffer.getvalue())
+    assert tables.paces == 0 and np.array_equal(tables.frequencies, TABLES.frequencies)
 
 
 def test_tables_without_escapes_take_all_values_for_equally_likely():
@@ -104,14 +116,14 @@ def test_tables_without_escapes_take_all_values_for_equally_likely():
 
 def test_an_array_that_is_missing_is_named():
     buffer = io.BytesIO()
-    np.savez(buffer, **{"format": np.int32(2), **{k: v for k, v in vars(TABLES).items() if k != "escapes"}})
+    np.savez(buffer, **{"format": np.int32(3), **{k: v for k, v in vars(TABLES).items() if k != "escapes"}})
     with pytest.raises(CodecError, match="has no escapes"):
         EntropyTables.from_npz(buffer.getvalue())
 
 
 def test_pickles_are_not_loaded():
     buffer = io.BytesIO()
-    np.savez(buffer, **{"format": np.int32(2), **vars(TABLES), "sizes": np.array([print], object)})
+    np.savez(buffer, **{"format": np.int32(3), **vars(TABLES), "sizes": np.array([print], object)})
     with pytest.raises(CodecError, match="pickle"):
         EntropyTables.from_npz(buffer.getvalue())
 

@@ -39,7 +39,7 @@ from nepi_ros.result_image import depth_image, label_image
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny", film=True)
 
 
 class TestIdentify:

@@ -21,7 +21,7 @@ from std_msgs.msg import Header
 from tiny_bundle import LAYERS, PICTURES, PLACES, make_tiny_bundle, tiny_frames
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Decoder, Encoder, EpitomeHeader, Segment, TargetNetworks, untouched
+from nepi_ros.codec import Content, Decoder, Encoder, EpitomeHeader, Segment, TargetNetworks, untouched
 from nepi_ros.link.wire import single_packet, wire_bytes
 from nepi_ros.msg import Classification, Epitome, LinkReport, Results
 from nepi_ros.nodes.assembler import Frame, Part
@@ -522,10 +522,10 @@ def test_a_frame_that_cannot_be_read_leaves_the_others_of_its_batch_alone(bundle
         node.start()
         content = Inference.content
 
-        def content_or_crash(self: Inference, segments: Sequence[Segment], mask: int) -> np.ndarray | None:
+        def content_or_crash(self: Inference, segments: Sequence[Segment], *rest: object) -> Content | None:
             if segments[0].stream == b"bad":
                 raise ValueError("of another shape")
-            return content(self, segments, mask)
+            return content(self, segments, *rest)
 
         monkeypatch.setattr(Inference, "content", content_or_crash)
         good = Encoder(bundle).encode(tiny_frames(1)[0], 1).segment()

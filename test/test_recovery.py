@@ -106,7 +106,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
 
 @pytest.fixture(scope="module")
 def start(session, tmp_path_factory) -> Callable[..., NodeProcess]:
-    bundle = make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+    bundle = make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny", film=True)
     common = {"bundle": str(bundle.path), "threads": 1}
 
     def start_node(module: str, namespace: str = "", **parameters: object) -> NodeProcess:

@@ -16,7 +16,9 @@ torch = pytest.importorskip("torch", reason="training needs torch; install the t
 
 from nepi_ros.bundle import Bundle  # noqa: E402
 from nepi_ros.codec import Decoder, Encoder, Kind, TargetNetworks  # noqa: E402
+from nepi_ros.codec.classlattice import class_lattice  # noqa: E402
 from nepi_ros.codec.classmap import NOTHING  # noqa: E402
+from nepi_ros.codec.classtables import all_stages  # noqa: E402
 from nepi_ros.datasets import FrameSet  # noqa: E402
 from nepi_ros.errors import BundleError, ConfigError  # noqa: E402
 from nepi_ros.letterbox import Letterbox  # noqa: E402
@@ -26,7 +28,7 @@ from nepi_ros.training.answers import averaged_answers  # noqa: E402
 from nepi_ros.training.aside import Asides  # noqa: E402
 from nepi_ros.training.codec import Codec, RateControl, painting_codec  # noqa: E402
 from nepi_ros.training.config import AsideConfig, AugmentConfig, StageConfig, TrainConfig, ViewsConfig  # noqa: E402
-from nepi_ros.training.data import Frames, FrameSets  # noqa: E402
+from nepi_ros.training.data import FILM_FRAMES, FILM_STEP, FrameFolders, Frames, FrameSets  # noqa: E402
 from nepi_ros.training.degrade import degraded  # noqa: E402
 from nepi_ros.training.export import export_codec, export_target  # noqa: E402
 from nepi_ros.training.eyes import Eyes, StrongEncoder  # noqa: E402
@@ -960,6 +962,38 @@ def test_a_folder_that_may_not_become_a_bundle_is_named_before_any_training(fold
     with pytest.raises(BundleError, match="is no bundle"):
         train(folder / "train.yaml", tmp_path, tmp_path / "runs", "cpu")
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("films", [0, 2])
+def test_scenes_come_with_films(tmp_path, films):
+    scenes = {"train_seeds": [1], "val_seeds": [2], "frames": 2, "step": 40, "films": films}
+    path = write_config(tmp_path, "rooms", train="", val="", scenes=scenes)
+    folders = FrameFolders.of(TrainConfig.load(path), path, tmp_path / "runs")
+    found = FrameSets.open(folders.films)
+    assert [len(run) for run in found.runs(FILM_STEP)] == [FILM_FRAMES] * films
+    assert len(FrameSets.open(folders.train)) == 2
+
+
+def test_a_bundle_trained_on_a_video_codes_a_frame_given_the_one_before(folder, bundle, tmp_path):
+    film, random = folder / "film", np.random.default_rng(3)
+    film.mkdir()
+    scene = cv2.resize(random.integers(0, 256, (24, 40, 3), np.uint8), (480, 288))
+    for number in range(70):
+        shown = scene[number // 2 : number // 2 + 128, 2 * number : 2 * number + 192]
+        cv2.imwrite(str(film / f"{number:03d}.png"), shown)
+    layers = "2/whole, classes/8, 1/32, classes/4"
+    codec = CONFIG["codec"] | {"layers": layers, "objective": "answers", "classes": STAGE}
+    networks = {task: str(bundle.path / f"{task}.onnx") for task in CONFIG["tasks"]}
+    targets = {"width": CONFIG["targets"]["width"], "networks": networks}
+    path = write_config(folder, "film-codec", train="film", codec=codec, targets=targets)
+    bundle = train(path, tmp_path / "film", tmp_path / "runs", "cpu")
+    stages = len(class_lattice(16, 24).stages) - 1
+    assert bundle.tables.paces == 3 and bundle.class_tables.stages == all_stages(stages, 2)
+    coder, encoder = bundle.coder(), Encoder(bundle)
+    before, now = encoder.latents(np.stack([cv2.resize(FrameSet.open(film).load(n).rgb, (96, 64)) for n in (20, 21)]))
+    earlier = coder.received(before, coder.layers)
+    coded = coder.code(now, earlier=earlier)
+    assert np.array_equal(coder.decode([coded.whole], earlier=earlier if coded.after else None), now)
 
 
 def test_rendered_scenes_say_what_is_wrong_with_them(tmp_path, capsys):

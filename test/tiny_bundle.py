@@ -70,12 +70,13 @@ def make_tiny_bundle(
     tasks: Sequence[str] = TASKS,
     pictures: Sequence[PictureFormat] = (),
     mapped: bool = False,
+    film: bool = False,
 ) -> Bundle:
     """Write a bundle for `width` x `height` images (multiples of 8) to `path` and load it; `mapped`: with the map of
     the segmentation network's classes as its last layers, and a decoder that gives answers: what the networks of dense
-    tasks make of what it paints.
+    tasks make of what it paints; `film`: with tables that code frames given an earlier one, fitted to frames that stay.
 
-    Another `name`, `seed` or `pictures` gives another id; equal arguments give equal bundles.
+    Another `name`, `seed` or `pictures`, or a `film`, gives another id; equal arguments give equal bundles.
     """
     if width % BLOCK or height % BLOCK:
         raise ValueError(f"{width} x {height} is not in whole blocks of {BLOCK} pixels")
@@ -108,10 +109,12 @@ def make_tiny_bundle(
         decoder = _answering(decoder, {task: networks[task] for task in metadata["answers"]}, metadata["tasks"])
     files = {"encoder.onnx": encoder, "decoder.onnx": decoder}
     files |= {f"{task}.onnx": networks[task] for task in tasks}
-    files |= {"entropy.npz": fit_tables(latents, groups).to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
+    stays = [(number, number) for number in range(len(frames))] if film else []
+    tables = fit_tables(latents, groups, paces=[stays, stays] if film else [])
+    files |= {"entropy.npz": tables.to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
     if mapped:
         places = maps.reshape(-1, height // CELL, width // CELL)
-        files["classes.npz"] = fit_class_tables(places, len(CLASSES)).to_npz()
+        files["classes.npz"] = fit_class_tables(places, len(CLASSES), stays).to_npz()
     draft = write_bundle(path, metadata, files)
     metadata["profile"] = _profile(draft, frames[:4], tasks).to_json()
     if mapped:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.datasets import FrameSet, Sample
+from nepi_ros.datasets import FrameSet, Sample, consecutive
 from nepi_ros.errors import ConfigError
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import truth_of
 
 _VIDEO_RUN = 5  # fewer consecutive numbers in a row may be chance
-_NUMBERED = re.compile(r"(.*?)(\d+)$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,24 +97,6 @@ def load_probes(folder: Path, bundle: Bundle, count: int) -> list[Frame]:
     found = FrameSet.open(folder)
     places = np.unique(np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int))
     return [_letterboxed(found.load(int(i)), bundle) for i in places]
-
-
-def consecutive(names: Sequence[str], kinds: Sequence[object] | None = None) -> tuple[tuple[int, ...], ...]:
-    """Places grouped into runs whose names count up by one (and whose `kinds` are equal).
-
-    >>> consecutive(["frame-007", "frame-008", "frame-050"])
-    ((0, 1), (2,))
-    """
-    runs: list[list[int]] = []
-    for place, name in enumerate(names):
-        before = _NUMBERED.match(names[place - 1]) if place else None
-        here = _NUMBERED.match(name)
-        follows = before and here and before[1] == here[1] and int(before[2]) + 1 == int(here[2])
-        if follows and (kinds is None or kinds[place - 1] == kinds[place]):
-            runs[-1].append(place)
-        else:
-            runs.append([place])
-    return tuple(map(tuple, runs))
 
 
 def _limited(runs: Sequence[Sequence[int]], limit: int) -> list[int]:

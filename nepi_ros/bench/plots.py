@@ -13,12 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from nepi_ros.bench.peers import VIDEO
 from nepi_ros.bench.table import LABELS
 from nepi_ros.files import write_atomic
 from nepi_ros.tasks import REGISTRY
 
 COLOURS = {
     "epitome": "#d1105a",
+    "epitome_1_back": "#f3a6c0",
+    "epitome_3_back": "#e8709a",
     "jpeg": "#8a6d3b",
     "jpeg_downscaled": "#c79a3a",
     "webp": "#3f8f4f",
@@ -30,7 +33,6 @@ COLOURS = {
     "hevc": "#86aee6",
     "av1": "#76cfd0",
 }
-_VIDEO = ("h264", "hevc", "av1")
 _FORMAT = "svg"
 
 
@@ -78,7 +80,7 @@ def _curve(axes: Axes, method: str, task: str, by: str, points: list[Mapping[str
     best = [p for p in points if task in p["best_for"]]
     axes.plot(
         [p["bytes"] for p in best], [p[task][by] for p in best],
-        "--" if method in _VIDEO else "-", color=colour, linewidth=2.6 if ours else 1.4,
+        "--" if method in VIDEO else "-", color=colour, linewidth=2.6 if ours else 1.4,
         marker="o", markersize=4.5 if ours else 3, label=LABELS.get(method, method), zorder=5 if ours else 3,
     )  # fmt: skip
 

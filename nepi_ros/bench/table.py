@@ -8,6 +8,8 @@ from typing import Any
 
 LABELS = {
     "epitome": "epitome",
+    "epitome_1_back": "epitome, given the frame before",
+    "epitome_3_back": "epitome, given the third frame before",
     "jpeg": "JPEG",
     "jpeg_downscaled": "JPEG, downscaled",
     "webp": "WebP",

@@ -15,9 +15,9 @@ from nepi_ros.link.wire import single_packet, wire_bytes
 
 FRAME_ID = "camera"
 _ENCAPSULATION = 4
-# The fields of Epitome after its header, in bytes: sequence, bundle_id, task_mask, width, height, first_layer,
+# The fields of Epitome after its header, in bytes: sequence, bundle_id, task_mask, back, width, height, first_layer,
 # layer_count, frame_layers, yields, result_bytes, handover_ns, checksum, length of data.
-_EPITOME = (4, 8, 1, 2, 2, 1, 1, 1, 1, 4, 8, 4, 4)
+_EPITOME = (4, 8, 1, 1, 2, 2, 1, 1, 1, 1, 4, 8, 4, 4)
 
 # LinkReport: sequence, handover_ns, bytes, layers, arrival_spread_us, processing_us, missed, result_bytes,
 # return_bytes, return_spread_us.

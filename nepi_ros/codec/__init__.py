@@ -6,15 +6,16 @@ from nepi_ros.codec.classfitting import fit_class_tables
 from nepi_ros.codec.classtables import ClassTables
 from nepi_ros.codec.fitting import fit_tables
 from nepi_ros.codec.header import DamagedEpitomeError, EpitomeHeader, ForeignBundleError, UnavailableTaskError
-from nepi_ros.codec.layered import CodedLatent, Kind, LayeredCoder, Segment
+from nepi_ros.codec.layered import CodedLatent, Earlier, Kind, LayeredCoder, Segment
+from nepi_ros.codec.memory import Answered, ReceivedFrames, SentFrames
 from nepi_ros.codec.networks import Content, Decoder, EncodedFrame, Encoder, TargetNetworks, View, untouched
 from nepi_ros.codec.picture import PictureFormat
 from nepi_ros.codec.sessions import make_session
 from nepi_ros.codec.tables import EntropyTables
 
 __all__ = [
-    "ClassTables", "CodedLatent", "Content", "DamagedEpitomeError", "Decoder", "EncodedFrame", "Encoder",
-    "EntropyTables", "EpitomeHeader", "ForeignBundleError", "Kind", "LayeredCoder", "LayerShape", "PictureFormat",
-    "Segment", "TargetNetworks", "UnavailableTaskError", "View", "class_layers", "fit_class_tables", "fit_tables",
-    "make_session", "parted", "untouched",
+    "Answered", "ClassTables", "CodedLatent", "Content", "DamagedEpitomeError", "Decoder", "Earlier", "EncodedFrame",
+    "Encoder", "EntropyTables", "EpitomeHeader", "ForeignBundleError", "Kind", "LayeredCoder", "LayerShape",
+    "PictureFormat", "ReceivedFrames", "Segment", "SentFrames", "TargetNetworks", "UnavailableTaskError", "View",
+    "class_layers", "fit_class_tables", "fit_tables", "make_session", "parted", "untouched",
 ]  # fmt: skip

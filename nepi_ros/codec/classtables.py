@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from nepi_ros.codec.classlattice import ClassLattice
 from nepi_ros.codec.npz import demand, read_npz, write_npz
 from nepi_ros.codec.tables import TOTAL
 
 FORMAT = 1
 MAX_CLASSES = 32
 """The number of contexts grows with the fourth power of theirs."""
-_MAX_STAGES = 26  # of a map of 4096 x 4096 places
+_MAX_STAGES = 26 * (1 + 2 * MAX_CLASSES)  # of a map of 4096 x 4096 places, and given an earlier one
 _MAX_ENTRIES = 1 << 22
 _MAX_LISTED = 1 << 21  # contexts of up to 19 classes in a map of 128 x 128 places
 MAX_CONTEXTS = 1 << 21
@@ -31,6 +32,8 @@ class ClassTables:
     A place's context is its neighbours' classes a, b, c, d, in the lattice's order, in its stage s. Its row of
     frequencies is that of `contexts` number (((s K + a) K + b) K + c) K + d where it is among these, and otherwise row
     R + (s K + p) K + q, where p and q are the second and the third of the four in ascending order.
+
+    Tables that also code maps given an earlier one have stages for that too (`stages_after`).
     """
 
     contexts: np.ndarray  # int64 [R], ascending
@@ -93,6 +96,24 @@ class ClassTables:
         arrays = read_npz(source, (FORMAT,))
         _demand({"contexts", "frequencies"} <= set(arrays), "an array is missing")
         return cls(arrays["contexts"], arrays["frequencies"])
+
+
+def all_stages(stages: int, classes: int) -> int:
+    """How many stages there are for maps of so many where maps are also coded given an earlier one."""
+    return stages * (1 + 2 * classes)
+
+
+def stages_after(lattice: ClassLattice, earlier: np.ndarray, classes: int) -> np.ndarray:
+    """The stage intp [P] of each place, in coding order, given an earlier map int8 [H, W]: after the S of the lattice
+    come 2 K for each of these, by the class there and by whether a place beside it has another one."""
+    edge = np.zeros(earlier.shape, bool)
+    down, across = earlier[1:] != earlier[:-1], earlier[:, 1:] != earlier[:, :-1]
+    edge[1:] |= down
+    edge[:-1] |= down
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    before = (2 * earlier.astype(np.intp) + edge).ravel()[lattice.order]
+    return lattice.stage[-1] + 1 + 2 * classes * lattice.stage + before
 
 
 def context_number(around: np.ndarray, stage: np.ndarray, classes: int) -> np.ndarray:

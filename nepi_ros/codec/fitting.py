@@ -7,7 +7,7 @@ import numpy as np
 
 from nepi_ros.codec.arrangement import NO_NEIGHBOURS, Arrangement, LayerShape
 from nepi_ros.codec.contexts import ContextModel
-from nepi_ros.codec.tables import TOTAL, VALUES, EntropyTables
+from nepi_ros.codec.tables import TOTAL, VALUES, EntropyTables, nothing_earlier
 
 REFERENCE_LEVELS = 5
 NEIGHBOUR_LEVELS = 9
@@ -24,8 +24,11 @@ def fit_tables(
     shapes: Sequence[LayerShape],
     reference_levels: int = REFERENCE_LEVELS,
     neighbour_levels: int = NEIGHBOUR_LEVELS,
+    paces: Sequence[Sequence[tuple[int, int]]] = (),
 ) -> EntropyTables:
-    """The tables that code latents like the flat ones int8 [N, T] of layers of these shapes in few bytes.
+    """The tables that code latents like the flat ones int8 [N, T] of layers of these shapes in few bytes. `paces`: for
+    each of at least two, numbers of a latent and of an earlier one, to fit what codes a value given another; without
+    them the tables code latents by themselves alone.
 
     Rows seldom used are mixed with the channel's row for the same neighbours, and that with the channel's marginal,
     so that few frames are enough.
@@ -45,9 +48,14 @@ def fit_tables(
         neighbour_thresholds=_neighbour_thresholds(known, arrangement, neighbour_levels),
         frequencies=_uniform(sizes, reference_levels * (2 * neighbour_levels + 1), symbols.shape[1] + 1),
         escapes=_escapes(known, arrangement, symbols, sizes),
+        earlier=nothing_earlier(sizes, symbols),
     )
     counts = _count(known, draft, arrangement)
-    return EntropyTables(**{**vars(draft), "frequencies": _frequencies(counts, sizes, reference_levels)})
+    fitted = {"frequencies": _frequencies(counts, sizes, reference_levels)}
+    if paces:
+        earlier = [_given_earlier(known, draft, arrangement, pairs) for pairs in paces]
+        fitted["earlier"] = np.concatenate(earlier, axis=1)
+    return EntropyTables(**{**vars(draft), **fitted})
 
 
 def _channels(arrangement: Arrangement) -> list[np.ndarray]:
@@ -72,9 +80,7 @@ def _alphabets(known: np.ndarray, arrangement: Arrangement) -> tuple[np.ndarray,
     return symbols, np.array([len(alphabet) for alphabet in alphabets], np.int16)
 
 
-def _escapes(
-    known: np.ndarray, arrangement: Arrangement, symbols: np.ndarray, sizes: np.ndarray
-) -> np.ndarray:
+def _escapes(known: np.ndarray, arrangement: Arrangement, symbols: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Integer frequencies [C, 256] of the values that each channel's alphabet lacks."""
     counts = np.full((len(sizes), VALUES), _SELDOM)
     for c, where in enumerate(_channels(arrangement)):
@@ -154,6 +160,35 @@ def _count(known: np.ndarray, tables: EntropyTables, arrangement: Arrangement) -
         symbols = symbol_of[arrangement.channel, frame[everything] + 128]
         counts += np.bincount(model.rows(frame, everything) * width + symbols, minlength=counts.size)
     return counts.reshape(tables.frequencies.shape)
+
+
+def _given_earlier(
+    known: np.ndarray, tables: EntropyTables, arrangement: Arrangement, pairs: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    """Integer frequencies uint16 [C, S + 1, S + 1] of each symbol given an earlier frame's at the same place.
+
+    Seldom seen ones are mixed with how often values differ by so much whatever they are, and that with how often they
+    are seen at all.
+    """
+    symbol_of, found = tables.symbol_of(), []
+    used = np.arange(tables.earlier.shape[2]) <= tables.sizes[:, None]
+    now, before = (known[list(numbers)] for numbers in zip(*pairs, strict=True))
+    for c, where in enumerate(_channels(arrangement)):
+        values, former = (side[:, where].astype(np.int64).ravel() for side in (now, before))
+        symbols, given = symbol_of[c, values + 128], symbol_of[c, former + 128]
+        counts = np.bincount(given * used.shape[1] + symbols, minlength=used.shape[1] ** 2).reshape(used.shape[1], -1)
+        marginal = normalised(np.bincount(symbols, minlength=used.shape[1]) + _SMOOTHING * used[c])
+        alike = _by_difference(values - former, tables.symbols[c, : tables.sizes[c]], marginal)
+        found.append(counts + _BACKOFF * alike)
+    return quantised(np.stack(found))
+
+
+def _by_difference(differences: np.ndarray, alphabet: np.ndarray, marginal: np.ndarray) -> np.ndarray:
+    """Shares [S + 1, S + 1] of symbols given another, by how often values differ by so much at all."""
+    values, seen = alphabet.astype(np.int64), np.bincount(differences + 2 * VALUES, minlength=4 * VALUES)
+    weights = np.tile(_BACKOFF * marginal, (len(marginal), 1))
+    weights[: len(values), : len(values)] += seen[values - values[:, None] + 2 * VALUES]
+    return normalised(weights)
 
 
 def _frequencies(counts: np.ndarray, sizes: np.ndarray, reference_levels: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from nepi_ros.errors import CodecError
 if TYPE_CHECKING:
     from nepi_ros.bundle import Bundle
 
-_FIELDS = struct.Struct("<IQBHHBBBqIB")
+_FIELDS = struct.Struct("<IQBHHBBBqIBB")
 
 
 class ForeignBundleError(CodecError):
@@ -42,6 +42,7 @@ class EpitomeHeader:
     handover_ns: int
     result_bytes: int = 0
     yields: int = 0
+    back: int = 0
 
     @classmethod
     def from_message(cls, message: Any) -> "EpitomeHeader":

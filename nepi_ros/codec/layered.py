@@ -2,7 +2,7 @@
 """The layered entropy coder: a latent to segments of consecutive layers, and back from those that begin it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Flag, auto
 from functools import cached_property
 from itertools import accumulate
@@ -11,15 +11,16 @@ from typing import NamedTuple
 import numpy as np
 
 from nepi_ros.codec.arrangement import LayerShape, class_layers
-from nepi_ros.codec.classmap import ClassMapCoder, CodedMap
+from nepi_ros.codec.classmap import NOTHING, ClassMapCoder, CodedMap, MapReader
 from nepi_ros.codec.classtables import ClassTables
-from nepi_ros.codec.numbers import CodedNumbers, NumberCoder
+from nepi_ros.codec.numbers import CodedNumbers, EarlierNumbers, NumberCoder, NumberReader
 from nepi_ros.codec.rangecoder import SymbolDecoder, SymbolEncoder
 from nepi_ros.codec.tables import EntropyTables
 from nepi_ros.errors import CodecError
 
 MAX_VALUES = 1 << 20  # values in one latent
 _SYMBOL_BITS = 16 + 16  # the rarest symbol, an escape, and the rarest value after it
+_MORE = 16  # bytes of a stream for its end, and for how an earlier frame is taken
 
 
 class Kind(Flag):
@@ -43,12 +44,22 @@ class Segment(NamedTuple):
         return self.first + self.count
 
 
+class Earlier(NamedTuple):
+    """What is known of an earlier frame: its latent, flat int8 [T], as the first `layers` layers of that kind decode
+    (`LayeredCoder.decode`, `LayeredCoder.received`)."""
+
+    latent: np.ndarray
+    layers: int
+    kind: Kind
+
+
 class LayeredCoder:
     """Codes flat latents int8 [T]: layer by layer all numbers, and at the end, where there are layers of a map of
     classes, that map row by row. Layers of both kinds follow one another in any order; within a segment those of
     numbers come first. Safe to use from several threads: it keeps no state between calls.
 
-    A segment's stream depends on its layers and the layers before them.
+    A segment's stream depends on its layers and the layers before them; and on an earlier frame, where it was coded
+    given one. What it decodes to is the same either way.
     """
 
     def __init__(
@@ -69,38 +80,78 @@ class LayeredCoder:
         self._numbers_before = list(accumulate(map(int, ~self._of_map), initial=0))
         self._parts_before = list(accumulate(map(int, self._of_map), initial=0))
 
-    def code(self, latent: np.ndarray, kind: Kind = Kind.BOTH) -> "CodedLatent":
-        """A latent, ready to be written in segments, or its layers of one kind alone."""
+    def code(self, latent: np.ndarray, kind: Kind = Kind.BOTH, earlier: Earlier | None = None) -> "CodedLatent":
+        """A latent, ready to be written in segments, or its layers of one kind alone; given an earlier frame's, where
+        that takes fewer bits."""
         if latent.shape != (self.size,) or latent.dtype != np.int8:
             raise ValueError(f"latent is {latent.dtype} {latent.shape}, not int8 {(self.size,)}")
         numbers, classes = np.split(latent, [self._numbers.size])
-        return CodedLatent(
+        alone = CodedLatent(
             self,
+            latent,
             self._numbers.code(numbers) if Kind.NUMBERS in kind else None,
             self._map.code(classes) if self._map and Kind.CLASSES in kind else None,
         )
+        return alone if earlier is None else self._after(alone, earlier)
 
-    def decode(self, segments: Iterable[Segment], kind: Kind = Kind.BOTH) -> np.ndarray:
-        """The flat latent int8 [T] of segments that follow one another from layer 0, coded with layers of that kind.
-        Numbers of the layers after them are zero; a map that ends early goes on with what is likeliest, and where it
-        has not begun is `NOTHING`.
+    def _after(self, alone: "CodedLatent", earlier: Earlier) -> "CodedLatent":
+        """The same given an earlier frame's, where that takes fewer bits."""
+        numbers, earlier_map = self._known_of(earlier)
+        after = dict[str, CodedNumbers | CodedMap]()
+        if alone.numbers is not None and numbers is not None:
+            after["numbers"] = self._numbers.after(alone.numbers, numbers)
+        if alone.classes is not None and earlier_map is not None:
+            after["classes"] = self._map.after(alone.classes, earlier_map)
+        given = replace(alone, **after)
+        return given if given.bits[-1] < alone.bits[-1] else alone
+
+    def _known_of(self, earlier: Earlier | None) -> tuple[EarlierNumbers | None, np.ndarray | None]:
+        """What an earlier frame tells of numbers, and of the map."""
+        if earlier is None:
+            return None, None
+        numbers, classes = np.split(earlier.latent, [self._numbers.size])
+        layers = self._numbers_before[earlier.layers] if Kind.NUMBERS in earlier.kind and self.tables.paces else 0
+        has_map = self._map is not None and self._map.takes_earlier and classes[0] != NOTHING
+        return EarlierNumbers(numbers, layers) if layers else None, classes if has_map else None
+
+    @property
+    def takes_earlier(self) -> bool:
+        """Whether the tables can code a latent given an earlier frame's."""
+        return self.tables.paces > 0 or (self._map is not None and self._map.takes_earlier)
+
+    def received(self, latent: np.ndarray, layers: int, kind: Kind = Kind.BOTH) -> Earlier:
+        """What a receiver of a flat latent's first `layers` layers of that kind knows of the frame."""
+        kept = self.prefix(latent, layers).copy()
+        if Kind.NUMBERS not in kind:
+            kept[: self._numbers.size] = 0
+        if Kind.CLASSES not in kind:
+            kept[self._numbers.size :] = NOTHING
+        return Earlier(kept, layers, kind)
+
+    def decode(self, segments: Iterable[Segment], kind: Kind = Kind.BOTH, earlier: Earlier | None = None) -> np.ndarray:
+        """The flat latent int8 [T] of segments that follow one another from layer 0, coded with layers of that kind,
+        and given an earlier frame's where one is named. Numbers of the layers after them are zero; a map that ends
+        early goes on with what is likeliest, and where it has not begun is `NOTHING`.
 
         Raises CodecError for segments that are not of this kind, or streams that lead to no latent. A damaged stream
         may as well lead to a wrong one: that it arrived whole is for a checksum to say. Time and memory depend on the
         layers' shapes only.
         """
-        known, done = self._numbers.new_known(), 0
-        classes = np.zeros(self.size - self._numbers.size, np.int32)
+        earlier_numbers, earlier_map = self._known_of(earlier)
+        numbers, done = NumberReader(self._numbers, earlier_numbers), 0
+        classes = MapReader(self._map, earlier_map) if self._map else None
         for segment in segments:
             self._check(segment, done)
             decoder = SymbolDecoder(segment.stream)
             if Kind.NUMBERS in kind:
-                self._numbers.read(decoder, known, *_ends(self._numbers_before, segment.first, segment.stop))
-            if self._map and Kind.CLASSES in kind:
-                self._map.read(decoder, classes, *_ends(self._parts_before, segment.first, segment.stop))
+                numbers.read(decoder, *_ends(self._numbers_before, segment.first, segment.stop))
+            if classes and Kind.CLASSES in kind:
+                classes.read(decoder, *_ends(self._parts_before, segment.first, segment.stop))
             done = segment.stop
-        latent, parts = self._numbers.latent(known), self._parts_before[done] if Kind.CLASSES in kind else 0
-        return np.concatenate([latent, self._map.raster(classes, parts)]) if self._map else latent
+        if classes is None:
+            return numbers.latent()
+        known = self._parts_before[done] if Kind.CLASSES in kind else 0
+        return np.concatenate([numbers.latent(), classes.raster(known)])
 
     def prefix(self, latent: np.ndarray, layers: int | None) -> np.ndarray:
         """A flat latent as its first `layers` layers alone would decode (None: as it is)."""
@@ -136,7 +187,7 @@ class LayeredCoder:
                 f"the bundle has {self.layers}"
             )
         size = sum(self._sizes[segment.first : segment.stop])
-        if len(segment.stream) > size * _SYMBOL_BITS // 8 + 8:
+        if len(segment.stream) > size * _SYMBOL_BITS // 8 + _MORE:
             raise CodecError(f"{len(segment.stream)} bytes are more than any {segment.count} layers take")
 
 
@@ -160,15 +211,30 @@ def _map_coder(layers: Sequence[LayerShape], tables: ClassTables | None) -> Clas
 
 @dataclass(frozen=True)
 class CodedLatent:
-    """One latent, ready to be written: its numbers, and its map of classes; None is what it goes without."""
+    """One `latent`, flat int8 [T], ready to be written: its numbers, and its map of classes; None is what it goes
+    without."""
 
     coder: LayeredCoder
+    latent: np.ndarray
     numbers: CodedNumbers | None
     classes: CodedMap | None
 
     @property
     def layers(self) -> int:
         return self.coder.layers
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of layers it is coded with."""
+        if self.classes is None:
+            return Kind.NUMBERS
+        return Kind.CLASSES if self.numbers is None else Kind.BOTH
+
+    @property
+    def after(self) -> bool:
+        """Whether it was coded given an earlier frame's."""
+        pace, move = self.numbers and self.numbers.pace, self.classes and self.classes.move
+        return pace is not None or move is not None
 
     @cached_property
     def bits(self) -> np.ndarray:
@@ -179,6 +245,10 @@ class CodedLatent:
     def whole(self) -> Segment:
         """All layers in one stream."""
         return self.segment(0, self.layers)
+
+    def received(self, layers: int) -> Earlier:
+        """What a receiver of the first `layers` layers knows."""
+        return self.coder.received(self.latent, layers, self.kind)
 
     def segment(self, first: int, count: int) -> Segment:
         """Layers first to first + count - 1. Raises ValueError when there are none such."""

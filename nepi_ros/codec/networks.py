@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nepi_ros.codec.layered import CodedLatent, Kind, Segment
+from nepi_ros.codec.layered import CodedLatent, Earlier, Kind, Segment
 from nepi_ros.codec.picture import Album, separated
 from nepi_ros.codec.sessions import Network, Port
 from nepi_ros.errors import CodecError, ConfigError
@@ -118,13 +118,15 @@ class Encoder:
             raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 (N, {self._shape})")
         return self._network.run(np.ascontiguousarray(images))[0]
 
-    def encode(self, rgb: np.ndarray, layers: int | None = None, kind: Kind = Kind.BOTH) -> EncodedFrame:
+    def encode(
+        self, rgb: np.ndarray, layers: int | None = None, kind: Kind = Kind.BOTH, earlier: Earlier | None = None
+    ) -> EncodedFrame:
         """The first `layers` layers (all by default) of an RGB image uint8 [H, W, 3] at the bundle's input size, with
-        latents of that kind (`Bundle.kind`)."""
+        latents of that kind (`Bundle.kind`), given an `earlier` frame's where that takes fewer bytes."""
         count = self._layers if layers is None else layers
         if not 1 <= count <= self._layers:
             raise ValueError(f"{count} layers asked of {self._layers}")
-        latent = self.coder.code(self.latents(rgb[None])[0], kind)
+        latent = self.coder.code(self.latents(rgb[None])[0], kind, earlier)
         album = Album(rgb, self._pictures, self._usual, latent) if count > self.coder.layers else None
         return EncodedFrame(latent, count, album)
 
@@ -132,11 +134,13 @@ class Encoder:
 @dataclass(frozen=True)
 class Content:
     """What a frame's segments say: a `latent`, flat int8 [T], or a `picture`, uint8 [H, W, 3], or both: then the
-    latent's answers count as much as `beside` says beside those of networks that look at the picture."""
+    latent's answers count as much as `beside` says beside those of networks that look at the picture. `received`: what
+    of the latent a later frame can be coded given."""
 
     latent: np.ndarray | None = None
     picture: np.ndarray | None = None
     beside: float = 0.0
+    received: Earlier | None = None
 
 
 @dataclass(frozen=True)
@@ -190,23 +194,27 @@ class Decoder:
         """The execution providers in use, the preferred one first."""
         return self._network.providers
 
-    def read(self, segments: Sequence[Segment], kind: Kind = Kind.BOTH) -> Content:
-        """What a frame's segments from layer 0 on say. `kind`: of layers that it was encoded with.
+    def read(
+        self, segments: Sequence[Segment], kind: Kind = Kind.BOTH, earlier: Earlier | None = None
+    ) -> Content:
+        """What a frame's segments from layer 0 on say. `kind`: of layers that it was encoded with; `earlier`: the frame
+        that its latent was coded given.
 
         Raises CodecError when they are damaged.
         """
-        last = segments[-1] if segments else None
-        if last is None or last.stop <= self.coder.layers:
-            return Content(self.coder.decode(segments, kind))
-        number = last.stop - self.coder.layers - 1
+        last, layers = segments[-1] if segments else None, self.coder.layers
+        if last is None or last.stop <= layers:
+            latent = self.coder.decode(segments, kind, earlier)
+            return Content(latent, received=Earlier(latent, last.stop, kind) if last else None)
+        number = last.stop - layers - 1
         if last.first or number >= len(self._pictures):
             raise CodecError(f"a segment of layers {last.first} to {last.stop - 1} holds no picture of the bundle")
         format_ = self._pictures[number]
         if not format_.beside:
             return Content(picture=format_.read(last.stream, self._size))
-        latent, picture = separated(last.stream)
-        whole = Segment(0, self.coder.layers, latent)
-        return Content(self.coder.decode([whole], kind), format_.read(picture, self._size), format_.beside)
+        stream, picture = separated(last.stream)
+        latent = self.coder.decode([Segment(0, layers, stream)], kind, earlier)
+        return Content(latent, format_.read(picture, self._size), format_.beside, Earlier(latent, layers, kind))
 
     def views(self, contents: Sequence[Content]) -> list[View]:
         """What there is to see, or is answered, in N frames' contents as `read` gives them."""

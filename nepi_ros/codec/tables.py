@@ -14,13 +14,15 @@ import numpy as np
 
 from nepi_ros.codec.npz import demand, read_npz, write_npz
 
-FORMAT = 2
+FORMAT = 3
 _WITHOUT_ESCAPES = 1  # the format in which all escaped values were equally likely
+_FORMATS = (_WITHOUT_ESCAPES, 2, FORMAT)  # before 3 no value was coded given an earlier frame's
 TOTAL = 1 << 16  # every row of frequencies sums to this
 VALUES = 256
 """Values that an int8 may have, -128 to 127."""
 MAX_CHANNELS = 1024
 MAX_LAYERS = 255
+MAX_PACES = 8
 _MAX_ENTRIES = 1 << 22  # frequencies in all; 8 MiB as uint16
 
 _demand = partial(demand, "entropy tables")
@@ -42,6 +44,10 @@ class EntropyTables:
 
     Context number = reference level * (2 B + 1) + j, where j is 0 without neighbours, 1 + level with diagonal
     ones and 1 + B + level with direct ones, B being the number of neighbour levels.
+
+    Where the value that an earlier frame has at the same place is known, it is all the context there is: the row is
+    number pace * (S + 1) + symbol of that value of `earlier`, whose P paces are for frames that are little or much like
+    the earlier one.
     """
 
     layers: np.ndarray  # int32 [G], channels of each group
@@ -52,6 +58,7 @@ class EntropyTables:
     neighbour_thresholds: np.ndarray  # int16 [C, B-1], likewise
     frequencies: np.ndarray  # uint16 [C, A * (2 B + 1), S + 1]; symbols past the escape have 0
     escapes: np.ndarray  # uint16 [C, 256], how often each value, from -128 on, is the one escaped
+    earlier: np.ndarray  # uint16 [C, P * (S + 1), S + 1], like frequencies; P may be 0, not 1
 
     def __post_init__(self) -> None:
         _check(self)
@@ -72,6 +79,11 @@ class EntropyTables:
     def reference_levels(self) -> int:
         return self.reference_thresholds.shape[1] + 1
 
+    @property
+    def paces(self) -> int:
+        """How many kinds of likeness to an earlier frame there are; 0: values cannot be coded given one."""
+        return self.earlier.shape[1] // self.earlier.shape[2]
+
     def symbol_of(self) -> np.ndarray:
         """The symbol, int32 [C, 256], of each value from -128 on; the escape symbol for those an alphabet lacks."""
         found = np.repeat(self.sizes.astype(np.int32)[:, None], VALUES, axis=1)
@@ -86,9 +98,11 @@ class EntropyTables:
     @classmethod
     def from_npz(cls, source: bytes | str | Path) -> "EntropyTables":
         """Read and check tables from a file or its bytes. Raises CodecError saying what is wrong."""
-        arrays = read_npz(source, (_WITHOUT_ESCAPES, FORMAT))
+        arrays = read_npz(source, _FORMATS)
         if arrays["format"] == _WITHOUT_ESCAPES and "sizes" in arrays:
             arrays["escapes"] = np.full((arrays["sizes"].size, VALUES), TOTAL // VALUES, np.uint16)
+        if arrays["format"] < FORMAT and {"sizes", "symbols"} <= set(arrays):
+            arrays["earlier"] = nothing_earlier(arrays["sizes"], arrays["symbols"])
         wanted = [field.name for field in fields(cls)]
         missing = ", ".join(name for name in wanted if name not in arrays)
         _demand(not missing, f"the file has no {missing}")
@@ -98,7 +112,7 @@ class EntropyTables:
 _TYPES = {
     "layers": (np.int32, 1), "sizes": (np.int16, 1), "symbols": (np.int16, 2), "reference": (np.int16, 1),
     "reference_thresholds": (np.int16, 2), "neighbour_thresholds": (np.int16, 2), "frequencies": (np.uint16, 3),
-    "escapes": (np.uint16, 2),
+    "escapes": (np.uint16, 2), "earlier": (np.uint16, 3),
 }  # fmt: skip
 
 
@@ -115,6 +129,10 @@ def _check(tables: EntropyTables) -> None:
     values = tables.symbols.shape[1]
     _demand(tables.frequencies.shape == (channels, levels, values + 1), f"frequencies {tables.frequencies.shape}")
     _demand(tables.frequencies.size <= _MAX_ENTRIES and values <= 256, "too many frequencies")
+    earlier = (channels, tables.earlier.shape[1], values + 1)
+    _demand(tables.earlier.shape == earlier and earlier[1] % earlier[2] == 0, f"earlier {tables.earlier.shape}")
+    _demand(tables.paces in (0, *range(2, MAX_PACES + 1)), f"{tables.paces} paces")
+    _demand(tables.earlier.size <= _MAX_ENTRIES, "too many frequencies given an earlier frame")
     for name in ("symbols", "reference", "reference_thresholds", "neighbour_thresholds"):
         _demand(len(getattr(tables, name)) == channels, f"{name} is not for {channels} channels")
     _demand(bool(((tables.sizes > 0) & (tables.sizes <= values)).all()), "an alphabet is empty or too long")
@@ -126,8 +144,9 @@ def _check(tables: EntropyTables) -> None:
 
 def _check_rows(tables: EntropyTables) -> None:
     used = np.arange(tables.frequencies.shape[2]) <= tables.sizes[:, None]  # the escape included
-    _demand(bool(((tables.frequencies > 0) == used[:, None]).all()), "a frequency is zero, or set for no symbol")
-    for rows in (tables.frequencies, tables.escapes):
+    for rows in (tables.frequencies, tables.earlier):
+        _demand(bool(((rows > 0) == used[:, None]).all()), "a frequency is zero, or set for no symbol")
+    for rows in (tables.frequencies, tables.earlier, tables.escapes):
         _demand(bool((rows.sum(axis=-1, dtype=np.int64) == TOTAL).all()), f"a row does not sum to {TOTAL}")
     for values, size in zip(tables.symbols, tables.sizes, strict=True):
         alphabet = values[:size]
@@ -146,6 +165,11 @@ def _check_references(tables: EntropyTables) -> None:
             bool((np.diff(getattr(tables, name).astype(np.int32), axis=1) >= 0).all()),
             f"{name} do not ascend",
         )
+
+
+def nothing_earlier(sizes: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+    """`earlier` of channels whose values are never coded given an earlier frame's."""
+    return np.zeros((sizes.size, 0, (symbols.shape or (0,))[-1] + 1), np.uint16)
 
 
 def layer_slices(layers: Sequence[int]) -> list[slice]:

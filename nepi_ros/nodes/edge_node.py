@@ -184,8 +184,16 @@ class EdgeNode(ManagedNode):
     def _content(self, robot: str, frame: Frame[FrameHeader]) -> Content | None:
         if not frame.complete:
             self.problems.count("incomplete")
+        with self._ports_lock:
+            port = self._ports.get(robot)
+        if port is None:
+            return None
         try:
-            return self._inference.content(frame.prefix(), frame.header.task_mask)
+            earlier = port.received.before(frame.sequence, frame.header.back)
+            content = self._inference.content(frame.prefix(), frame.header.task_mask, earlier)
+            if content is not None and content.received is not None:
+                port.received.keep(frame.sequence, content.received)
+            return content
         except Exception as error:  # noqa: BLE001 - one robot's frame must not cost the others of a batch theirs
             self._refuse(robot, "undecodable", error)
             return None

@@ -39,6 +39,7 @@ class LastFrame:
     result_bytes: int = 0
     layers: int = 0
     epitome_bytes: int = 0
+    back: int = 0
     reason: str = ""
 
 

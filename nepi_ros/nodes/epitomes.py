@@ -78,6 +78,7 @@ class OutgoingFrame:
     height: int
     result_bytes: int = 0
     yields: int = 0
+    back: int = 0
 
     def messages(self, segments: Sequence[Segment], handover_ns: int) -> list[bytes]:
         """The frame as serialised Epitome messages, one for each segment."""
@@ -96,6 +97,7 @@ class OutgoingFrame:
             handover_ns=handover_ns,
             result_bytes=self.result_bytes,
             yields=self.yields,
+            back=self.back,
         )
         return serialize_message(
             Epitome(header=self.header, **vars(fields), checksum=fields.checksum(segment.stream), data=segment.stream)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from sensor_msgs.msg import CompressedImage, Image
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import EncodedFrame, Encoder
+from nepi_ros.codec import Earlier, EncodedFrame, Encoder
 from nepi_ros.image import Letterbox, compressed_to_rgb, to_rgb
 
 
@@ -27,10 +27,10 @@ class FrameEncoder:
         self._encoder = Encoder(bundle, threads)
 
     def encode(
-        self, message: Image | CompressedImage, tasks: Sequence[str], pictures: bool
+        self, message: Image | CompressedImage, tasks: Sequence[str], pictures: bool, earlier: Earlier | None = None
     ) -> tuple[EncodedFrame, tuple[int, int]]:
         """The frame with the layers that are useful for the tasks, and the source's (width, height). `pictures`:
-        whether those are among them.
+        whether those are among them. `earlier`: a frame that the edge has, to be coded given it.
 
         Raises:
             ImageError: the image cannot be converted.
@@ -40,4 +40,4 @@ class FrameEncoder:
         frame = _letterbox(size, self._bundle.input_size).apply(rgb)
         most = self._bundle.layer_count if pictures else len(self._bundle.layers)
         useful = self._bundle.profile_of(tasks).useful_layers(tasks, most)
-        return self._encoder.encode(frame, useful, self._bundle.kind(tasks)), size
+        return self._encoder.encode(frame, useful, self._bundle.kind(tasks), earlier), size

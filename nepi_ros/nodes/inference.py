@@ -10,7 +10,7 @@ import numpy as np
 from onnxruntime import get_available_providers
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Content, Decoder, Segment, TargetNetworks
+from nepi_ros.codec import Content, Decoder, Earlier, Segment, TargetNetworks
 from nepi_ros.tasks import task_names
 
 
@@ -40,14 +40,16 @@ class Inference:
         """The execution provider in use."""
         return self._decoder.providers[0]
 
-    def content(self, segments: Sequence[Segment], task_mask: int) -> Content | None:
+    def content(
+        self, segments: Sequence[Segment], task_mask: int, earlier: Earlier | None = None
+    ) -> Content | None:
         """What the segments, from layer 0 on, of a frame for some tasks say, as `Decoder.read` gives it; None without
-        any.
+        any. `earlier`: the frame that it was coded given.
 
         Raises:
             CodecError: the segments are damaged.
         """
-        return self._decoder.read(segments, self._bundle.kind(task_names(task_mask))) if segments else None
+        return self._decoder.read(segments, self._bundle.kind(task_names(task_mask)), earlier) if segments else None
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, str, np.ndarray]]:
         """(index of the job, task, network output without batch dimension), each as soon as it is there."""

@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import EpitomeHeader, Segment
+from nepi_ros.codec import EpitomeHeader, ReceivedFrames, Segment
 from nepi_ros.link.budget import PICTURE_PATIENCE
 from nepi_ros.link.returns import DENSE, UNLIMITED
 from nepi_ros.link.wire import wire_bytes
@@ -29,13 +29,15 @@ _UINT32_MAX = 2**32 - 1
 
 @dataclass(frozen=True)
 class FrameHeader:
-    """What a frame's results need to know of it; `granted` and `yields` as Epitome's result_bytes and yields."""
+    """What a frame's results need to know of it; `granted`, `yields` and `back` as Epitome's result_bytes, yields and
+    back."""
 
     header: Header
     task_mask: int
     source_size: tuple[int, int]
     granted: int = UNLIMITED
     yields: int = 0
+    back: int = 0
 
 
 def part_of(message: Epitome, size: int, bundle: Bundle, arrival: float) -> Part[FrameHeader]:
@@ -54,7 +56,12 @@ def part_of(message: Epitome, size: int, bundle: Bundle, arrival: float) -> Part
         size=size,
         arrival=arrival,
         header=FrameHeader(
-            message.header, fields.task_mask, (fields.width, fields.height), fields.result_bytes, fields.yields
+            header=message.header,
+            task_mask=fields.task_mask,
+            source_size=(fields.width, fields.height),
+            granted=fields.result_bytes,
+            yields=fields.yields,
+            back=fields.back,
         ),
         patience=PICTURE_PATIENCE if fields.frame_layers > len(bundle.layers) else 1.0,
     )
@@ -67,6 +74,7 @@ class RobotPort:
         self.robot = robot
         self.messages = 0
         self.frames = 0
+        self.received = ReceivedFrames()
         self._node = node
         self._space = f"{robot.rstrip('/')}/" if robot else ""
         private = f"~/{robot.strip('/')}".rstrip("/")

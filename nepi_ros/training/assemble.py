@@ -38,12 +38,13 @@ from nepi_ros.profile import Profile
 from nepi_ros.tasks import REGISTRY
 from nepi_ros.training.codec import Codec
 from nepi_ros.training.config import TrainConfig
-from nepi_ros.training.data import Frames, FrameSets
+from nepi_ros.training.data import FILM_STEP, Frames, FrameSets
 from nepi_ros.training.export import export_codec
 from nepi_ros.training.gauge import Gauge, Reference
 from nepi_ros.training.latent import MAP_CELL, LatentLayout, grid
 from nepi_ros.training.pictures import choose_pictures
 from nepi_ros.training.quantise import quantised
+from nepi_ros.training.succession import Pairs, all_pairs, paces_of
 
 _SIZED_FRAMES = 100
 
@@ -55,23 +56,29 @@ def make_bundle(
     frames: Frames,
     val: FrameSets,
     out: Path,
+    films: FrameSets | None = None,
 ) -> Bundle:
-    """Write the bundle to `out`: networks, tables fitted on the training frames, profile measured on the frames
-    `val`. files are those that are there already: the target networks, TASK.onnx, and what else goes into it."""
+    """Write the bundle to `out`: networks, tables fitted on the training frames, and on those of `films`, profile
+    measured on the frames `val`. files are those that are there already: the target networks, TASK.onnx, and what else
+    goes into it."""
     size = (config.input.width, config.input.height)
     files = files | export_codec(codec, size, config.codec.kept)
     images = frames.image.permute(0, 2, 3, 1).cpu().numpy()
     files["encoder.onnx"] = quantised(files["encoder.onnx"], images)
     latents = encode_all(files["encoder.onnx"], images)
+    paces = paces_of(frames.runs)
+    if films:
+        latents, paces = _with_films(files["encoder.onnx"], latents, films, size)
     groups = codec.layout.shapes(size)[: config.codec.kept]
     numbers, places = np.split(latents, [sum(group.size for group in groups)], axis=1)
-    tables = fit_tables(numbers, groups)
+    tables = fit_tables(numbers, groups, paces=paces)
     files["entropy.npz"] = tables.to_npz()
     of_map: tuple[LayerShape, ...] = ()
     if codec.class_count:
         map_size = grid(MAP_CELL, size)
         of_map = class_layers(*map_size, codec.class_count)
-        files[CLASS_TABLES] = fit_class_tables(places.reshape(-1, *map_size), codec.class_count).to_npz()
+        maps = places.reshape(-1, *map_size)
+        files[CLASS_TABLES] = fit_class_tables(maps, codec.class_count, all_pairs(paces)).to_npz()
     parts = fine_parts(LayeredCoder(tables, groups), groups, numbers, MAX_LAYERS - len(of_map))
     layers = _in_order(codec.layout, groups, parts, of_map)
     if config.notice:
@@ -90,6 +97,15 @@ def make_bundle(
     if profiles:
         metadata["profiles"] = {kind.name: one.to_json() for kind, one in profiles.items()}
     return write_bundle(out, metadata, files)
+
+
+def _with_films(
+    encoder: bytes, latents: np.ndarray, films: FrameSets, size: tuple[int, int]
+) -> tuple[np.ndarray, list[Pairs]]:
+    """Latents with those of films behind them, and the films' pairs."""
+    images = np.stack([Letterbox(sample.rgb.shape[1::-1], size).apply(sample.rgb) for sample in films])
+    runs = [[len(latents) + place for place in run] for run in films.runs(FILM_STEP)]
+    return np.concatenate([latents, encode_all(encoder, images)]), paces_of(runs)
 
 
 def encode_all(encoder: bytes, images: np.ndarray) -> np.ndarray:

@@ -37,12 +37,13 @@ class InputConfig:
 @dataclass(frozen=True)
 class ScenesConfig:
     """Frames to render from the built-in scenes instead of reading folders: buildings by their seeds, `frames` of
-    each, `step` apart along the patrol."""
+    each, `step` apart along the patrol; and of those to train on so many `films`, of frames that follow one another."""
 
     train_seeds: tuple[int, ...]
     val_seeds: tuple[int, ...]
     frames: int = 130
     step: int = 43
+    films: int = 4
 
     def __post_init__(self) -> None:
         if not all(is_whole(value, 0) for value in (*self.train_seeds, *self.val_seeds)):
@@ -50,6 +51,8 @@ class ScenesConfig:
         for name in ("frames", "step"):
             if not is_whole(getattr(self, name), 1):
                 raise ConfigError(f"scenes.{name}: {getattr(self, name)!r} is not a whole number from 1 up")
+        if not is_whole(self.films, 0):
+            raise ConfigError(f"scenes.films: {self.films!r} is not a whole number from 0 up")
         both = set(self.train_seeds) & set(self.val_seeds)
         if both or not self.train_seeds or not self.val_seeds:
             raise ConfigError(f"scenes: train_seeds and val_seeds must be given and differ; both hold {sorted(both)}")

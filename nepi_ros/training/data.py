@@ -17,14 +17,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from nepi_ros.datasets import IGNORED, FrameSet, Sample, read_places
+from nepi_ros.datasets import IGNORED, FrameSet, Sample, consecutive, read_places
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.scenes import Patrol
 from nepi_ros.scenes.export import export
 from nepi_ros.tasks import TaskSpec
 from nepi_ros.training.aside import Asides, mirrored
-from nepi_ros.training.config import AsideConfig, AugmentConfig, ScenesConfig, StageConfig, TrainConfig
+from nepi_ros.training.config import AsideConfig, AugmentConfig, StageConfig, TrainConfig
 
+# A film of the built-in scenes: every third frame at 30 frames/s, of a second.
+FILM_STEP, FILM_FRAMES = 3, 10
 # Labels are kept at half the input's size: as fine as the loss needs.
 LABEL_SHARE = 2
 
@@ -42,26 +44,39 @@ class Batch:
 
 @dataclass(frozen=True)
 class FrameFolders:
-    """Where a run's frames lie."""
+    """Where a run's frames lie. `films`: further ones to train on whose frames follow one another; empty where those of
+    `train` may."""
 
     train: tuple[Path, ...]
     val: tuple[Path, ...]
+    films: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, config: TrainConfig, config_file: Path, runs: Path) -> FrameFolders:
         """The configured folders; scenes are rendered to `runs` unless they are already there."""
         if config.scenes is None:
             return cls((config_file.parent / config.train,), (config_file.parent / config.val,))
-        size = (config.input.width, config.input.height)
-        train = tuple(_render(seed, config.scenes, size, runs) for seed in config.scenes.train_seeds)
-        return cls(train, tuple(_render(seed, config.scenes, size, runs) for seed in config.scenes.val_seeds))
+        scenes, size = config.scenes, (config.input.width, config.input.height)
+        every = range(0, scenes.frames * scenes.step, scenes.step)
+        train, val = (
+            tuple(_render(seed, every, f"{scenes.frames}-by-{scenes.step}", size, runs) for seed in seeds)
+            for seeds in (scenes.train_seeds, scenes.val_seeds)
+        )
+        films, name = _films(every.stop, scenes.films), f"{scenes.films}-films-of-{every.stop}"
+        return cls(train, val, tuple(_render(seed, films, name, size, runs) for seed in scenes.train_seeds if films))
 
 
-def _render(seed: int, scenes: ScenesConfig, size: tuple[int, int], runs: Path) -> Path:
-    folder = runs / "scenes" / f"{size[0]}x{size[1]}-{scenes.frames}-by-{scenes.step}-seed-{seed}"
-    if len(read_places(folder / "places.csv")) == scenes.frames:
+def _films(length: int, count: int) -> list[int]:
+    """The frames of films spread over a walk of so many frames."""
+    starts = (length * film // count for film in range(count))
+    return sorted({first + FILM_STEP * frame for first in starts for frame in range(FILM_FRAMES)})
+
+
+def _render(seed: int, indices: Sequence[int], name: str, size: tuple[int, int], runs: Path) -> Path:
+    """The folder of some frames of a building, which are rendered unless they are there."""
+    folder = runs / "scenes" / f"{size[0]}x{size[1]}-{name}-seed-{seed}"
+    if len(read_places(folder / "places.csv")) == len(indices):
         return folder
-    indices = range(0, scenes.frames * scenes.step, scenes.step)
     export(Patrol(*size, seed=seed), folder, tqdm(indices, desc=f"rendering building {seed}", unit="frame"))
     return folder
 
@@ -84,6 +99,15 @@ class FrameSets:
     def __len__(self) -> int:
         return sum(map(len, self.sets))
 
+    def runs(self, step: int = 1) -> list[tuple[int, ...]]:
+        """The numbers of frames that follow one another: whose names count up by `step`."""
+        found, first = [], 0
+        for one in self.sets:
+            runs = consecutive([entry.name for entry in one.entries], step=step)
+            found += [tuple(first + place for place in run) for run in runs]
+            first += len(one)
+        return found
+
     def __iter__(self) -> Iterator[Sample]:
         return chain.from_iterable(self.sets)
 
@@ -98,10 +122,11 @@ class FrameSets:
 
 
 class Frames:
-    """All frames of some folders at the bundle's input size, as tensors on `device`. `digest` is as of FrameSets."""
+    """All frames of some folders at the bundle's input size, as tensors on `device`. `digest` and `runs` are as of
+    FrameSets."""
 
     def __init__(self, found: FrameSets, input_size: tuple[int, int], device: torch.device) -> None:
-        self.size, self.digest = input_size, found.digest
+        self.size, self.digest, self.runs = input_size, found.digest, found.runs()
         rows = [self._fit(sample) for sample in found]
         image, depth, segmentation, place = (np.stack(column) for column in zip(*rows, strict=True))
         self.image = torch.from_numpy(image).permute(0, 3, 1, 2).contiguous().to(device)

@@ -62,7 +62,7 @@ def train(config_file: Path, out: Path, runs: Path, device_name: str = "auto") -
     targets = target_networks(run.config, run.home, run.frames, run.folder)
     codec = train_codec(run.config, run.frames, targets, run.folder)
     files = {"train.yaml": config_file.read_bytes()} | run.target_files(targets)
-    bundle = make_bundle(run.config, files, codec, run.frames, run.val, out)
+    bundle = make_bundle(run.config, files, codec, run.frames, run.val, out, run.films)
     print(profile_table(bundle))
     return bundle
 
@@ -97,6 +97,7 @@ class _Run:
     folder: Path
     frames: Frames
     val: FrameSets
+    films: FrameSets
 
     @classmethod
     def open(cls, config_file: Path, runs: Path, device_name: str, given: bool = True) -> _Run:
@@ -107,9 +108,10 @@ class _Run:
             check_network(task, config, home / file)
         _LOG.info("training %s on %s, checkpoints in %s", config.name, device, runs / config.name)
         folders = FrameFolders.of(config, config_file, runs)
-        train, val = (FrameSets.open(part, config.places) for part in (folders.train, folders.val))
+        parts = folders.train, folders.val, folders.films
+        train, val, films = (FrameSets.open(part, config.places) for part in parts)
         frames = Frames(train, (config.input.width, config.input.height), device)
-        return cls(config, home, runs / config.name, frames, val)
+        return cls(config, home, runs / config.name, frames, val, films)
 
     @property
     def size(self) -> tuple[int, int]:

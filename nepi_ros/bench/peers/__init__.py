@@ -15,7 +15,8 @@ from nepi_ros.bundle import Bundle
 __all__ = ["PEERS", "VIDEO", "Coded", "Peer", "Setting", "make_peers"]
 
 STILLS = ("jpeg", "jpeg_downscaled", "webp", "avif", "hevc_intra", "grace", "task_blind")
-VIDEO = ("h264", "hevc", "av1")
+_BACK = {"epitome_1_back": 1, "epitome_3_back": 3}
+VIDEO = (*_BACK, "h264", "hevc", "av1")
 PEERS = ("epitome", *STILLS, *VIDEO)
 """All methods, in the order in which they are shown."""
 
@@ -33,14 +34,18 @@ def make_peers(
         "grace": lambda: Grace(tables, no_tables),
         "task_blind": lambda: task_blind(blind, bundle),
     }
+    makers |= {
+        name: lambda name=name, back=back: EpitomePeer(name, bundle, bundle, back) for name, back in _BACK.items()
+    }
     return {
-        name: makers[name]() if name in makers else _video(name, is_video or name not in VIDEO) for name in names
+        name: MissingPeer(name, "these frames are no video: it needs runs of consecutively numbered frames")
+        if name in VIDEO and not is_video
+        else makers.get(name, lambda name=name: _video(name))()
+        for name in names
     }
 
 
-def _video(name: str, possible: bool) -> Peer:
-    if not possible:
-        return MissingPeer(name, "these frames are no video: it needs runs of consecutively numbered frames")
+def _video(name: str) -> Peer:
     try:
         from nepi_ros.bench.peers.video import VideoPeer
     except ImportError as error:

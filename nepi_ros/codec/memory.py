@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What robot and edge remember of a robot's frames, so that the next ones can be coded given them.
+
+Only a frame that the edge has answered may be named: the edge has what it decoded of it, whatever was lost since, and
+has said how much that was. So what arrives can always be decoded, but for the first frames after the edge began anew;
+those it reports with no layers, and the robot's next frames are coded by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from nepi_ros.codec.layered import CodedLatent, Earlier
+from nepi_ros.errors import CodecError
+
+MOST_BACK = 32
+"""How many frames before another one may lie: at 30 frames a second one second."""
+_SEQUENCES = 1 << 32
+_Frame = TypeVar("_Frame")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A frame of which the edge has answered to have so many layers of the latent."""
+
+    sequence: int
+    latent: CodedLatent
+    layers: int
+
+    @cached_property
+    def earlier(self) -> Earlier:
+        """What the edge has of it."""
+        return self.latent.received(self.layers)
+
+    def back_from(self, sequence: int) -> int:
+        """How many frames before another one this was sent."""
+        return (sequence - self.sequence) % _SEQUENCES
+
+
+class SentFrames:
+    """The robot's: what it sent, until the edge has answered it. Not locked: the caller does that."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, CodedLatent] = {}
+        self._answered: Answered | None = None
+
+    def before(self, sequence: int) -> Answered | None:
+        """The latest answered frame, for one of this number to be coded given it; None where there is none, or too long
+        ago."""
+        if self._answered is None or not 1 <= self._answered.back_from(sequence) <= MOST_BACK:
+            return None
+        return self._answered
+
+    def sent(self, sequence: int, latent: CodedLatent) -> None:
+        """A frame was sent."""
+        _keep(self._waiting, sequence, latent)
+
+    def reported(self, sequence: int, layers: int) -> None:
+        """The edge has so many layers of a frame's latent; 0: none, perhaps since it lacks the frame that this one was
+        coded given."""
+        latent = self._waiting.pop(sequence, None)
+        if latent is None:
+            return
+        if not layers:
+            self._answered = None
+        elif self._answered is None or self._answered.back_from(sequence) < _SEQUENCES // 2:
+            self._answered = Answered(sequence, latent, layers)
+
+
+class ReceivedFrames:
+    """The edge's: what it has decoded of one robot's latest frames."""
+
+    def __init__(self) -> None:
+        self._decoded: dict[int, Earlier] = {}
+
+    def keep(self, sequence: int, decoded: Earlier) -> None:
+        """A frame was decoded. One of the same number, from before the robot began anew, gives way."""
+        _keep(self._decoded, sequence, decoded)
+
+    def before(self, sequence: int, back: int) -> Earlier | None:
+        """The frame `back` frames before one of this number, which was coded given it; None where `back` is 0.
+
+        Raises CodecError when there is no such frame here.
+        """
+        if not back:
+            return None
+        earlier = self._decoded.get((sequence - back) % _SEQUENCES)
+        if earlier is None or back > MOST_BACK:
+            raise CodecError(
+                f"epitome {sequence} is coded given the frame {back} before it, which this edge does not have; it was "
+                "started anew, or two edges serve the robot: those after it will be coded by themselves"
+            )
+        return earlier
+
+
+def _keep(frames: dict[int, _Frame], sequence: int, frame: _Frame) -> None:
+    """Put a frame in as the newest, and leave no more than can be named."""
+    frames.pop(sequence, None)
+    frames[sequence] = frame
+    while len(frames) > MOST_BACK:
+        del frames[next(iter(frames))]
