@@ -30,6 +30,8 @@ from nepi_ros.errors import ConfigError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 IGNORED = 255
+VIDEO_RUN = 5
+"""Frames of a video that follow one another at least: fewer consecutive numbers in a row may be chance."""
 _ASPECT_TOLERANCE = 0.02
 _NUMBERED = re.compile(r"(.*?)(\d+)$")
 
@@ -231,6 +233,15 @@ def consecutive(
         else:
             runs.append([place])
     return tuple(map(tuple, runs))
+
+
+def is_video(runs: Sequence[Sequence[int]]) -> bool:
+    """Whether most frames of `consecutive`'s runs follow one another at the camera's rate.
+
+    >>> is_video([(0, 1, 2, 3, 4, 5), (6,)]), is_video([(0, 1), (2,)])
+    (True, False)
+    """
+    return 2 * sum(len(run) for run in runs if len(run) >= VIDEO_RUN) > sum(map(len, runs))
 
 
 def read_places(path: Path) -> dict[str, int]:

@@ -125,7 +125,7 @@ def _make_film() -> None:
     paces = film_pairs(60)
     every = [[(now + 60 * k, back + 60 * k) for k in range(len(films)) for now, back in pairs] for pairs in paces]
     numbers, places = np.split(np.concatenate(films), [16], axis=1)
-    tables = fit_tables(numbers, (MAPPED[0], MAPPED[6]), paces=every)
+    tables = fit_tables(numbers, (MAPPED[0], MAPPED[6]), pairs_by_pace=every)
     classes = fit_class_tables(places.reshape(-1, MAP_HEIGHT, MAP_WIDTH), CLASSES, every[0])
     shown = film(FRAMES, 6)
     shown[1, 16::70] = CLASSES - 1

@@ -22,13 +22,14 @@ from nepi_ros.codec import (
     fit_tables,
 )
 from nepi_ros.codec.classmap import NOTHING, best_move, moved
-from nepi_ros.codec.memory import MOST_BACK
+from nepi_ros.codec.header import MOST_BACK
 from nepi_ros.errors import CodecError
 
 CODER, FRAMES, EPITOMES = golden.load_film()
 LAYERS = CODER.layers
 FILM = golden.film(40, 7)
 KNOWN = CODER.received(FILM[0], LAYERS)
+KINDS = (Kind.NUMBERS, Kind.CLASSES, Kind.BOTH)
 whole = settings(deadline=None, max_examples=150)
 
 
@@ -60,7 +61,7 @@ def test_another_scene_is_coded_by_itself():
 
 
 @whole
-@given(st.integers(1, 39), st.integers(0, LAYERS), st.sampled_from(list(Kind)), st.sampled_from(list(Kind)), st.data())
+@given(st.integers(1, 39), st.integers(0, LAYERS), st.sampled_from(KINDS), st.sampled_from(KINDS), st.data())
 def test_whatever_is_known_of_whatever_frame_a_frame_decodes_to_itself(frame, known, kind, earlier_kind, data):
     back = data.draw(st.integers(1, frame))
     earlier = CODER.received(FILM[frame - back], known, earlier_kind)
@@ -84,7 +85,7 @@ def test_every_shape_and_table_survives(numbers, classes, seed, size):
     values = random.integers(-size, size + 1, (count, sum(shape.size for shape in numbers)), dtype=np.int8)
     maps = random.integers(0, classes, (count, 7, 9)).astype(np.int8)
     pairs = golden.film_pairs(6)
-    tables, places = fit_tables(values[:6], numbers, paces=pairs), fit_class_tables(maps[:6], classes, pairs[0])
+    tables, places = fit_tables(values[:6], numbers, pairs_by_pace=pairs), fit_class_tables(maps[:6], classes, pairs[0])
     coder = LayeredCoder(tables, [*class_layers(7, 9, classes), *numbers], places)
     latents = np.concatenate([values, maps.reshape(count, -1)], axis=1)
     for before, now in pairwise(latents):
@@ -102,7 +103,7 @@ def test_coded_size_is_close_to_the_model():
 
 
 def test_what_a_receiver_knows_is_what_it_decodes():
-    for kind in Kind:
+    for kind in KINDS:
         for layers in (0, 1, 6, LAYERS):
             coded = CODER.code(FILM[0], kind)
             decoded = CODER.decode([coded.segment(0, layers)] if layers else [], kind)
@@ -156,18 +157,30 @@ def test_random_streams_are_decoded_or_refused(stream):
     assert latent.shape == (CODER.size,) and latent.dtype == np.int8
 
 
+def test_what_is_sent_decides_whether_an_earlier_frame_helps():
+    for seed in range(20, 60):
+        other = golden.film(1, seed)[0]
+        for layers in (1, 4, LAYERS):
+            alone, coded = CODER.code(other), CODER.code(other, earlier=KNOWN, layers=layers)
+            assert coded.bits[layers] <= alone.bits[layers]
+            assert coded.after == (coded.bits[layers] < alone.bits[layers])
+
+
 # What robot and edge remember
 
 
-def sent(count: int) -> SentFrames:
+def sent(*after: bool) -> SentFrames:
+    """Frames that were sent, some coded given an earlier one."""
     frames = SentFrames()
-    for sequence in range(count):
-        frames.sent(sequence, CODER.code(FILM[sequence % len(FILM)]))
+    for sequence, refers in enumerate(after):
+        coded = CODER.code(FILM[sequence % len(FILM)], earlier=KNOWN if refers else None)
+        assert coded.after == refers
+        frames.sent(sequence, coded)
     return frames
 
 
 def test_only_what_was_answered_is_coded_given():
-    frames = sent(5)
+    frames = sent(*[False] * 5)
     assert frames.before(5) is None
     frames.reported(2, 7)
     before = frames.before(5)
@@ -180,7 +193,7 @@ def test_only_what_was_answered_is_coded_given():
 
 
 def test_reports_of_frames_that_were_not_sent_or_twice_change_nothing():
-    frames = sent(3)
+    frames = sent(False, True, True)
     frames.reported(1, LAYERS)
     frames.reported(99, LAYERS)
     frames.reported(99, 0)
@@ -188,8 +201,8 @@ def test_reports_of_frames_that_were_not_sent_or_twice_change_nothing():
     assert frames.before(3).sequence == 1
 
 
-def test_after_a_frame_that_could_not_be_decoded_the_next_are_coded_by_themselves():
-    frames = sent(4)
+def test_after_a_frame_that_was_refused_the_next_are_coded_by_themselves():
+    frames = sent(False, True, True, False)
     frames.reported(1, LAYERS)
     frames.reported(2, 0)
     assert frames.before(4) is None
@@ -197,8 +210,15 @@ def test_after_a_frame_that_could_not_be_decoded_the_next_are_coded_by_themselve
     assert frames.before(4).sequence == 3
 
 
+def test_a_frame_whose_first_message_was_lost_makes_nothing_forgotten():
+    frames = sent(False, False)
+    frames.reported(0, LAYERS)
+    frames.reported(1, 0)
+    assert frames.before(2).sequence == 0
+
+
 def test_what_is_too_long_ago_is_not_named_and_a_newer_answer_is():
-    frames = sent(1)
+    frames = sent(False)
     frames.reported(0, LAYERS)
     assert frames.before(MOST_BACK).sequence == 0 and frames.before(MOST_BACK + 1) is None
     frames.sent(1000, CODER.code(FILM[3]))
@@ -214,23 +234,32 @@ def test_numbers_that_begin_anew_at_their_end_go_on():
         frames.reported(sequence, LAYERS)
     assert (frames.before(1).sequence, frames.before(1).back_from(1)) == (0, 1)
     received = ReceivedFrames()
-    received.keep(last, KNOWN)
+    received.keep(last, 1, KNOWN)
     assert received.before(1, 2) is KNOWN
 
 
 def test_neither_side_remembers_more_than_can_be_named():
-    frames, received = sent(3 * MOST_BACK), ReceivedFrames()
+    frames, received = sent(*[False] * (3 * MOST_BACK)), ReceivedFrames()
     for sequence in range(3 * MOST_BACK):
-        received.keep(sequence, Earlier(FILM[0], sequence, Kind.BOTH))
+        received.keep(sequence, 1, Earlier(FILM[0], sequence))
     frames.reported(2 * MOST_BACK - 1, LAYERS)
     assert frames.before(3 * MOST_BACK) is None
     frames.reported(2 * MOST_BACK, LAYERS)
     assert frames.before(3 * MOST_BACK).back_from(3 * MOST_BACK) == MOST_BACK
-    assert received.before(3 * MOST_BACK, MOST_BACK).layers == 2 * MOST_BACK
-    for back in (MOST_BACK + 1, 255):
-        with pytest.raises(CodecError, match=f"the frame {back} before it, which this edge does not have"):
-            received.before(3 * MOST_BACK, back)
+    assert received.before(3 * MOST_BACK, MOST_BACK).numbers == 2 * MOST_BACK
+    with pytest.raises(CodecError, match=f"the frame {MOST_BACK + 1} before it, which this edge does not have"):
+        received.before(3 * MOST_BACK, MOST_BACK + 1)
     assert received.before(7, 0) is None
+
+
+def test_what_was_told_first_of_a_frame_counts_until_the_robot_begins_anew():
+    received = ReceivedFrames()
+    first, less, other = (Earlier(FILM[number], 1) for number in range(3))
+    received.keep(5, 100, first)
+    received.keep(5, 100, less)
+    assert received.before(6, 1) is first
+    received.keep(5, 200, other)
+    assert received.before(6, 1) is other
 
 
 def test_a_map_that_was_not_sent_tells_nothing():

@@ -13,7 +13,7 @@ from nepi_ros.codec.fitting import MOST_SYMBOLS
 from nepi_ros.codec.tables import TOTAL
 from nepi_ros.errors import CodecError
 
-TABLES = fit_tables(golden.latents(40, seed=1), golden.LAYERS, paces=golden.film_pairs(40))
+TABLES = fit_tables(golden.latents(40, seed=1), golden.LAYERS, pairs_by_pace=golden.film_pairs(40))
 DATA = TABLES.to_npz()
 
 

@@ -7,18 +7,20 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from ros_process import Client, NodeProcess, ros_session, wait_until
 from sensor_msgs.msg import Image
-from tiny_bundle import LAYERS, make_tiny_bundle, tiny_frames
+from tiny_bundle import PICTURES, make_tiny_bundle, tiny_frames
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import CodedLatent, Decoder, Earlier, Encoder, EpitomeHeader, ReceivedFrames, Segment
+from nepi_ros.codec import CodedLatent, Decoder, Earlier, EncodedFrame, Encoder, EpitomeHeader, ReceivedFrames, Segment
 from nepi_ros.image import from_rgb
 from nepi_ros.msg import EncoderStatus, Epitome, LinkReport, Results
 from nepi_ros.nodes.topics import newest
+from nepi_ros.tasks import task_names
 
 ENCODER, EDGE = "/robot/encoder_node", "/edge/edge_node"
 FRAMES = tiny_frames(2)
@@ -26,7 +28,9 @@ FRAMES = tiny_frames(2)
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "film", film=True)
+    beside = replace(PICTURES[-1], beside=2.0)
+    pictures = *PICTURES, beside
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "film", film=True, mapped=True, pictures=pictures)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,7 @@ class Edge:
     """Decodes and reports what encoder_node sends, as edge_node does; `knows` may be taken from it."""
 
     def __init__(self, client: Client, bundle: Bundle) -> None:
-        self.client, self.decoder, self.knows = client, Decoder(bundle), ReceivedFrames()
+        self.client, self.bundle, self.decoder, self.knows = client, bundle, Decoder(bundle), ReceivedFrames()
         self.seen: list[tuple[Epitome, np.ndarray | None]] = []
         self._reports = client.node.create_publisher(LinkReport, "/robot/link_report", newest(16))
         client.node.create_subscription(Epitome, "/robot/epitome", self._on_epitome, newest(16))
@@ -52,8 +56,9 @@ class Edge:
     def _on_epitome(self, epitome: Epitome) -> None:
         segment, layers, latent = Segment(0, epitome.layer_count, bytes(epitome.data)), 0, None
         try:
-            content = self.decoder.read([segment], earlier=self.knows.before(epitome.sequence, epitome.back))
-            self.knows.keep(epitome.sequence, content.received)
+            kind = self.bundle.kind(task_names(epitome.task_mask))
+            content = self.decoder.read([segment], kind, self.knows.before(epitome.sequence, epitome.back))
+            self.knows.keep(epitome.sequence, epitome.handover_ns, content.received)
             layers, latent = epitome.layer_count, content.latent
         except Exception as error:  # noqa: BLE001 - the test looks at what was seen
             latent = error if epitome.back == 0 else None
@@ -87,7 +92,7 @@ def edge(session, bundle) -> Edge:
 
 
 def test_what_the_edge_has_answered_is_what_frames_are_coded_given(edge, bundle):
-    useful = bundle.profile.useful_layers(bundle.tasks)
+    useful = bundle.profile.useful_layers(bundle.tasks, len(bundle.layers))
     edge.until(lambda e: e.back > 0 and e.frame_layers == useful, "a frame coded given an earlier one")
     epitome, latent = edge.exchange(FRAMES[0])
     assert epitome.back == 1
@@ -125,6 +130,29 @@ def test_users_can_have_every_frame_coded_by_itself(edge, session):
     edge.until(lambda e: e.back > 0, "a frame coded given an earlier one")
 
 
+@pytest.mark.parametrize("tasks", [["segmentation"], ["depth"], ["depth", "segmentation"]])
+def test_frames_of_other_tasks_are_known_as_far_as_they_go(edge, session, tasks):
+    edge.until(lambda e: e.back > 0, "a frame coded given an earlier one")
+    session[0].set_parameters(ENCODER, tasks=tasks)
+    try:
+        seen = [edge.exchange(FRAMES[0]) for _ in range(6)]
+    finally:
+        session[0].set_parameters(ENCODER, tasks=["segmentation", "depth", "classification"])
+    for epitome, latent in seen:
+        kind = edge.bundle.kind(task_names(epitome.task_mask))
+        alone = Encoder(edge.bundle).encode(FRAMES[0], epitome.frame_layers, kind).segment()
+        assert np.array_equal(latent, edge.bundle.coder().decode([alone], kind))
+    assert seen[-1][0].back > 0
+
+
+def test_after_a_pause_the_first_frame_is_coded_by_itself(edge, session):
+    edge.until(lambda e: e.back > 0, "a frame coded given an earlier one")
+    assert session[0].transition(ENCODER, "deactivate") and session[0].transition(ENCODER, "activate")
+    wait_until(lambda: session[0].node.count_subscribers("/robot/image"), "a subscription")
+    assert edge.exchange(FRAMES[0])[0].back == 0
+    edge.until(lambda e: e.back > 0, "a frame coded given an earlier one")
+
+
 # The edge's node
 
 
@@ -140,13 +168,13 @@ class Robot:
     def coded(self, earlier: Earlier | None = None) -> CodedLatent:
         return self.encoder.encode(FRAMES[0], earlier=earlier).latent
 
-    def exchange(self, coded: CodedLatent, layers: int = len(LAYERS), back: int = 0) -> Results:
-        """Send a frame's first layers; the message with its report."""
-        handover_ns = self.send(coded, layers, back)
+    def exchange(self, coded: CodedLatent | EncodedFrame, layers: int = 0, back: int = 0) -> Results:
+        """Send a frame's first layers (0: all of its latent); the message with its report."""
+        handover_ns = self.send(coded, layers or len(self.bundle.layers), back)
         answer = lambda: [r for r in self.results if r.report and r.report[0].handover_ns == handover_ns]  # noqa: E731
         return wait_until(answer, "a report")[0]
 
-    def send(self, coded: CodedLatent, layers: int, back: int = 0) -> int:
+    def send(self, coded: CodedLatent | EncodedFrame, layers: int, back: int = 0) -> int:
         """Send a frame's first layers; when, in nanoseconds."""
         stream = coded.segment(0, layers).stream
         header = EpitomeHeader(
@@ -178,15 +206,15 @@ def robots(session, edge_node, bundle) -> tuple[Robot, Robot]:
 
 
 def test_a_frame_coded_given_an_answered_one_has_the_same_results(robots):
-    robot = robots[0]
+    robot, every = robots[0], len(robots[0].bundle.layers)
     alone = robot.exchange(robot.coded())
-    for layers in (len(LAYERS), 2):
-        earlier = robot.coded().received(len(LAYERS))
+    for layers in (every, 2):
+        earlier = robot.coded().received(every)
         coded = robot.coded(earlier)
         assert coded.after
         given_one = robot.exchange(coded, layers, back=1)
         assert given_one.report[0].layers == layers
-        if layers == len(LAYERS):
+        if layers == every:
             assert (given_one.segmentation, given_one.depth) == (alone.segmentation, alone.depth)
             assert (given_one.names, given_one.scores) == (alone.names, alone.scores)
     # The last one's two layers are what the edge has of it.
@@ -199,18 +227,28 @@ def test_frames_are_kept_for_as_long_as_they_can_be_named(robots):
     robot.exchange(robot.coded())
     for _ in range(31):
         robot.exchange(robot.coded(), layers=1)
-    after = robot.exchange(robot.coded(robot.coded().received(len(LAYERS))), back=32)
-    assert after.report[0].layers == len(LAYERS)
+    after = robot.exchange(robot.coded(robot.coded().received(len(robot.bundle.layers))), back=32)
+    assert after.report[0].layers == len(robot.bundle.layers)
 
 
-@pytest.mark.parametrize("back", [33, 200, 255])
-def test_a_frame_that_is_not_there_is_reported_and_does_no_harm(robots, session, back):
+def test_a_frame_that_is_not_there_is_reported_and_does_no_harm(robots, session):
     robot = robots[0]
+    coded = robot.coded(robot.coded().received(len(robot.bundle.layers)))
+    next(robot.sequences)  # lost
     before = session[0].count_of(EDGE, "undecodable")
-    refused = robot.exchange(robot.coded(robot.coded().received(len(LAYERS))), back=back)
+    refused = robot.exchange(coded, back=1)
     assert refused.report[0].layers == 0 and not len(refused.segmentation)
     session[0].wait_for_diagnostic(EDGE, lambda v: int(v.get("undecodable", 0)) > before, "an undecodable frame")
-    assert robot.exchange(robot.coded()).report[0].layers == len(LAYERS)
+    assert robot.exchange(robot.coded()).report[0].layers == len(robot.bundle.layers)
+
+
+@pytest.mark.parametrize("back", [33, 255])
+def test_a_frame_that_cannot_be_named_is_damage(robots, session, back):
+    robot = robots[0]
+    before = session[0].count_of(EDGE, "damaged")
+    robot.send(robot.coded(), len(robot.bundle.layers), back)
+    session[0].wait_for_diagnostic(EDGE, lambda v: int(v.get("damaged", 0)) > before, "a damaged epitome")
+    assert robot.exchange(robot.coded()).report[0].layers == len(robot.bundle.layers)
 
 
 def test_a_robot_does_not_see_another_ones_frames(robots, edge_node):
@@ -219,6 +257,23 @@ def test_a_robot_does_not_see_another_ones_frames(robots, edge_node):
         first.exchange(first.coded(), layers=1)
     first.exchange(first.coded())
     second.sequences = itertools.count(next(first.sequences))
-    refused = second.exchange(second.coded(second.coded().received(len(LAYERS))), back=1)
+    refused = second.exchange(second.coded(second.coded().received(3)), back=1)
     assert refused.report[0].layers == 0
     assert edge_node.alive and edge_node.matching("which this edge does not have")
+
+
+def test_a_picture_needs_no_earlier_frame_and_its_latent_does(robots):
+    robot, latents = robots[0], len(robots[0].bundle.layers)
+    earlier = robot.coded().received(latents)
+    for number in range(len(robot.bundle.pictures)):
+        layers = latents + number + 1
+        frame = robot.encoder.encode(FRAMES[0], layers, earlier=earlier)
+        assert frame.latent.after
+        needed = robot.bundle.latent_layers(layers)
+        assert needed == (latents if robot.bundle.pictures[number].beside else 0)
+        next(robot.sequences)  # lost
+        assert robot.exchange(frame, layers, back=1).report[0].layers == (0 if needed else layers)
+        robot.exchange(robot.coded())
+        assert robot.exchange(frame, layers, back=1).report[0].layers == layers
+        if needed:  # the picture's latent is known as well
+            assert robot.exchange(robot.coded(earlier), back=1).report[0].layers == latents

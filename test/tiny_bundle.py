@@ -110,7 +110,7 @@ def make_tiny_bundle(
     files = {"encoder.onnx": encoder, "decoder.onnx": decoder}
     files |= {f"{task}.onnx": networks[task] for task in tasks}
     stays = [(number, number) for number in range(len(frames))] if film else []
-    tables = fit_tables(latents, groups, paces=[stays, stays] if film else [])
+    tables = fit_tables(latents, groups, pairs_by_pace=[stays, stays] if film else [])
     files |= {"entropy.npz": tables.to_npz(), "train.yaml": f"seed: {seed}\n".encode()}
     if mapped:
         places = maps.reshape(-1, height // CELL, width // CELL)

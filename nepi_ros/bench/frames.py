@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.datasets import FrameSet, Sample, consecutive
+from nepi_ros.datasets import VIDEO_RUN, FrameSet, Sample, consecutive, is_video
 from nepi_ros.errors import ConfigError
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.measure import truth_of
-
-_VIDEO_RUN = 5  # fewer consecutive numbers in a row may be chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +63,7 @@ class BenchFrames:
     @property
     def is_video(self) -> bool:
         """Whether most frames follow one another at the camera's rate."""
-        return 2 * sum(len(run) for run in self.runs if len(run) >= _VIDEO_RUN) > len(self.frames)
+        return is_video(self.runs)
 
 
 def load_frames(folder: Path, bundle: Bundle, limit: int = 0) -> BenchFrames:
@@ -103,8 +101,8 @@ def _limited(runs: Sequence[Sequence[int]], limit: int) -> list[int]:
     everything = [i for run in runs for i in run]
     if not 0 < limit < len(everything):
         return everything
-    if max(map(len, runs)) >= _VIDEO_RUN:
-        count = min(len(runs), max(1, limit // _VIDEO_RUN))
+    if max(map(len, runs)) >= VIDEO_RUN:
+        count = min(len(runs), max(1, limit // VIDEO_RUN))
         picked = [runs[i] for i in np.linspace(0, len(runs) - 1, count).round().astype(int)]
         each = -(-limit // len(picked))
         return [i for run in picked for i in run[:each]][:limit]

@@ -21,7 +21,7 @@ from nepi_ros.codec.fitting import normalised, quantised
 _SMOOTHING = 0.1  # counts added to each class
 _BACKOFF = 2.0  # counts by which the coarser estimate enters the finer one
 _SEEN = 2  # a context met less often is not worth a row
-_PLACES = 1 << 22  # to fit on: half a gigabyte of contexts
+_PLACES = 1 << 22  # to fit on, of maps and of pairs: half a gigabyte of contexts each
 
 
 def fit_class_tables(maps: np.ndarray, classes: int, pairs: Sequence[tuple[int, int]] = ()) -> ClassTables:

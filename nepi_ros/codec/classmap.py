@@ -5,7 +5,7 @@ A class is a name, not a number: a place is coded given the classes of its four 
 frequencies learnt for the bundle. Where a map ends early, the places that are missing get the likeliest class.
 
 Where the map of an earlier frame is known, a place is coded given its class there too, and whether that lies at an edge
-of that map. What the camera turned in between is taken out as far as it moved everything alike: by so many places, down
+of that map. What the camera turned in between is taken out as far as it moved everything alike: by up to 7 places, down
 and across, the earlier map is moved first, and the stream begins with these.
 """
 
@@ -44,6 +44,7 @@ class ClassMapCoder:
 
     def __init__(self, tables: ClassTables, height: int, width: int) -> None:
         """Raises CodecError when the tables are for maps of another size."""
+        tables.prepare()
         self.tables, self.lattice, self._shape = tables, class_lattice(height, width), (height, width)
         self.size, self.parts = height * width, len(self.lattice.parts) - 1
         stages = len(self.lattice.stages) - 1
@@ -51,7 +52,7 @@ class ClassMapCoder:
         if tables.stages != stages and not self.takes_earlier:
             raise CodecError(f"tables of {tables.stages} stages are not for maps of {height} x {width} places")
         moves = _move_frequencies()
-        self.weights, self.moves = weights(tables.frequencies), weights(moves)
+        self.weights, self.move_weights = weights(tables.frequencies), weights(moves)
         self._likeliest = tables.frequencies.argmax(axis=1).astype(np.int32)
         self._bits, self._move_bits = -np.log2(tables.frequencies / np.float32(TOTAL)), -np.log2(moves[0] / TOTAL)
 
@@ -82,7 +83,7 @@ class ClassMapCoder:
     def write(self, encoder: SymbolEncoder, coded: CodedMap, first: int, stop: int) -> None:
         """Append parts first to stop - 1 to a stream."""
         if coded.move is not None and first == 0 < stop:
-            encoder.encode(np.add(coded.move, _FARTHEST).astype(np.int32), self.moves, _BOTH)
+            encoder.encode(np.add(coded.move, _FARTHEST).astype(np.int32), self.move_weights, _BOTH)
         for span in self.lattice.steps(first, stop):
             encoder.encode(coded.classes[span], self.weights, coded.rows[span])
 
@@ -121,7 +122,7 @@ class MapReader:
     def read(self, decoder: SymbolDecoder, first: int, stop: int) -> None:
         """Read parts first to stop - 1, those before being known. Raises CodecError for a damaged stream."""
         if self._earlier is not None and first == 0 < stop:
-            down, across = (decoder.decode(self._coder.moves, _BOTH) - _FARTHEST).tolist()
+            down, across = (decoder.decode(self._coder.move_weights, _BOTH) - _FARTHEST).tolist()
             self._stage = self._coder.stage(self._earlier, (down, across))
         for span in self._coder.lattice.steps(first, stop):
             rows = self._coder.rows(self._classes, span, self._stage)

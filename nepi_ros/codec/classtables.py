@@ -18,7 +18,7 @@ MAX_CLASSES = 32
 """The number of contexts grows with the fourth power of theirs."""
 _MAX_STAGES = 26 * (1 + 2 * MAX_CLASSES)  # of a map of 4096 x 4096 places, and given an earlier one
 _MAX_ENTRIES = 1 << 22
-_MAX_LISTED = 1 << 21  # contexts of up to 19 classes in a map of 128 x 128 places
+_MAX_LISTED = 1 << 21  # contexts of up to 19 classes in a map of 128 x 128 places, of 9 given an earlier map too
 MAX_CONTEXTS = 1 << 21
 """Frequencies of single contexts that are fitted at most: half of what a file may have."""
 
@@ -59,6 +59,10 @@ class ClassTables:
     @property
     def stages(self) -> int:
         return (len(self.frequencies) - len(self.contexts)) // self.classes**2
+
+    def prepare(self) -> None:
+        """Do now what the first call of `rows` would do: it may take as long as a frame may."""
+        _ = self._listed
 
     def rows(self, around: np.ndarray, stage: np.ndarray) -> np.ndarray:
         """The row of each place, [n], by its neighbours' classes [4, n] and its stage [n]."""

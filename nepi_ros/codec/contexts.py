@@ -25,7 +25,7 @@ class ContextModel:
         self._by_reference = by_reference + np.arange(channels)[:, None] * self.contexts
         beside = _levels(tables.neighbour_thresholds, _SUMS) + 1
         self._by_neighbours = np.stack([np.zeros_like(beside), beside, beside + levels])  # by kind of neighbours
-        self._channel, self._symbols = arrangement.channel, tables.earlier.shape[2]
+        self._channel, self.symbols = arrangement.channel, tables.earlier.shape[2]
         self._reference = arrangement.reference(tables.reference)
         self._around = arrangement.around
         self._value_row = arrangement.channel * len(_VALUES) + 128
@@ -33,7 +33,7 @@ class ContextModel:
 
     def given(self, symbols: np.ndarray, pace: int) -> np.ndarray:
         """Row numbers intp [T] of all values by the symbols [T] of an earlier frame's at their places."""
-        return self._channel * self.contexts + (self._own + pace * self._symbols) + symbols
+        return self._channel * self.contexts + (self._own + pace * self.symbols) + symbols
 
     def rows(self, known: np.ndarray, part: slice, given: np.ndarray | None = None) -> np.ndarray:
         """Row numbers intp of a part of the values in coding order. Its references and neighbours must be known.

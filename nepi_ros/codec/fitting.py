@@ -24,11 +24,11 @@ def fit_tables(
     shapes: Sequence[LayerShape],
     reference_levels: int = REFERENCE_LEVELS,
     neighbour_levels: int = NEIGHBOUR_LEVELS,
-    paces: Sequence[Sequence[tuple[int, int]]] = (),
+    pairs_by_pace: Sequence[Sequence[tuple[int, int]]] = (),
 ) -> EntropyTables:
-    """The tables that code latents like the flat ones int8 [N, T] of layers of these shapes in few bytes. `paces`: for
-    each of at least two, numbers of a latent and of an earlier one, to fit what codes a value given another; without
-    them the tables code latents by themselves alone.
+    """The tables that code latents like the flat ones int8 [N, T] of layers of these shapes in few bytes.
+    `pairs_by_pace`: for each of at least two paces, numbers of a latent and of an earlier one, to fit what codes a
+    value given another; without them the tables code latents by themselves alone.
 
     Rows seldom used are mixed with the channel's row for the same neighbours, and that with the channel's marginal,
     so that few frames are enough.
@@ -52,8 +52,8 @@ def fit_tables(
     )
     counts = _count(known, draft, arrangement)
     fitted = {"frequencies": _frequencies(counts, sizes, reference_levels)}
-    if paces:
-        earlier = [_given_earlier(known, draft, arrangement, pairs) for pairs in paces]
+    if pairs_by_pace:
+        earlier = [_given_earlier(known, draft, arrangement, pairs) for pairs in pairs_by_pace]
         fitted["earlier"] = np.concatenate(earlier, axis=1)
     return EntropyTables(**{**vars(draft), **fitted})
 

@@ -12,6 +12,8 @@ from nepi_ros.errors import CodecError
 if TYPE_CHECKING:
     from nepi_ros.bundle import Bundle
 
+MOST_BACK = 32
+"""How many frames before another one may lie that it is coded given: at 30 frames a second one second."""
 _FIELDS = struct.Struct("<IQBHHBBBqIBB")
 
 
@@ -74,6 +76,11 @@ class EpitomeHeader:
             raise ForeignBundleError(
                 f"epitome made with bundle {self.bundle_id:016x}, but this side has {bundle.name} ({bundle.id:016x}); "
                 "set the same `bundle` on the robot and the edge"
+            )
+        if self.back > MOST_BACK:
+            raise DamagedEpitomeError(
+                f"epitome {self.sequence} claims to be coded given the frame {self.back} before it; "
+                f"1 to {MOST_BACK} are possible"
             )
         self._validate_sizes(bundle.layer_count)
         self._validate_tasks(bundle)

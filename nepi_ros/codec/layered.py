@@ -45,12 +45,11 @@ class Segment(NamedTuple):
 
 
 class Earlier(NamedTuple):
-    """What is known of an earlier frame: its latent, flat int8 [T], as the first `layers` layers of that kind decode
-    (`LayeredCoder.decode`, `LayeredCoder.received`)."""
+    """What is known of an earlier frame: its latent, flat int8 [T], as `LayeredCoder.decode` gives it, and how many of
+    its layers of numbers that was told; of a map of which nothing was, the latent has `NOTHING`."""
 
     latent: np.ndarray
-    layers: int
-    kind: Kind
+    numbers: int
 
 
 class LayeredCoder:
@@ -80,9 +79,15 @@ class LayeredCoder:
         self._numbers_before = list(accumulate(map(int, ~self._of_map), initial=0))
         self._parts_before = list(accumulate(map(int, self._of_map), initial=0))
 
-    def code(self, latent: np.ndarray, kind: Kind = Kind.BOTH, earlier: Earlier | None = None) -> "CodedLatent":
+    def code(
+        self,
+        latent: np.ndarray,
+        kind: Kind = Kind.BOTH,
+        earlier: Earlier | None = None,
+        layers: int | None = None,
+    ) -> "CodedLatent":
         """A latent, ready to be written in segments, or its layers of one kind alone; given an earlier frame's, where
-        that takes fewer bits."""
+        its first `layers` layers (None: all) take fewer bits so."""
         if latent.shape != (self.size,) or latent.dtype != np.int8:
             raise ValueError(f"latent is {latent.dtype} {latent.shape}, not int8 {(self.size,)}")
         numbers, classes = np.split(latent, [self._numbers.size])
@@ -92,27 +97,29 @@ class LayeredCoder:
             self._numbers.code(numbers) if Kind.NUMBERS in kind else None,
             self._map.code(classes) if self._map and Kind.CLASSES in kind else None,
         )
-        return alone if earlier is None else self._after(alone, earlier)
+        if earlier is None or not self.takes_earlier:
+            return alone
+        given, counted = self._given(alone, earlier), self.layers if layers is None else layers
+        return given if given.bits[counted] < alone.bits[counted] else alone
 
-    def _after(self, alone: "CodedLatent", earlier: Earlier) -> "CodedLatent":
-        """The same given an earlier frame's, where that takes fewer bits."""
+    def _given(self, alone: "CodedLatent", earlier: Earlier) -> "CodedLatent":
+        """A latent given an earlier frame's."""
         numbers, earlier_map = self._known_of(earlier)
         after = dict[str, CodedNumbers | CodedMap]()
         if alone.numbers is not None and numbers is not None:
             after["numbers"] = self._numbers.after(alone.numbers, numbers)
         if alone.classes is not None and earlier_map is not None:
             after["classes"] = self._map.after(alone.classes, earlier_map)
-        given = replace(alone, **after)
-        return given if given.bits[-1] < alone.bits[-1] else alone
+        return replace(alone, **after)
 
     def _known_of(self, earlier: Earlier | None) -> tuple[EarlierNumbers | None, np.ndarray | None]:
         """What an earlier frame tells of numbers, and of the map."""
         if earlier is None:
             return None, None
         numbers, classes = np.split(earlier.latent, [self._numbers.size])
-        layers = self._numbers_before[earlier.layers] if Kind.NUMBERS in earlier.kind and self.tables.paces else 0
+        has_numbers = earlier.numbers > 0 and self.tables.paces > 0
         has_map = self._map is not None and self._map.takes_earlier and classes[0] != NOTHING
-        return EarlierNumbers(numbers, layers) if layers else None, classes if has_map else None
+        return EarlierNumbers(numbers, earlier.numbers) if has_numbers else None, classes if has_map else None
 
     @property
     def takes_earlier(self) -> bool:
@@ -126,7 +133,11 @@ class LayeredCoder:
             kept[: self._numbers.size] = 0
         if Kind.CLASSES not in kind:
             kept[self._numbers.size :] = NOTHING
-        return Earlier(kept, layers, kind)
+        return self.decoded(kept, layers, kind)
+
+    def decoded(self, latent: np.ndarray, layers: int, kind: Kind = Kind.BOTH) -> Earlier:
+        """What is known of a frame by a flat latent that `decode` gave of its first `layers` layers of that kind."""
+        return Earlier(latent, self._numbers_before[layers] if Kind.NUMBERS in kind else 0)
 
     def decode(self, segments: Iterable[Segment], kind: Kind = Kind.BOTH, earlier: Earlier | None = None) -> np.ndarray:
         """The flat latent int8 [T] of segments that follow one another from layer 0, coded with layers of that kind,

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from nepi_ros.codec.header import MOST_BACK
 from nepi_ros.codec.layered import CodedLatent, Earlier
 from nepi_ros.errors import CodecError
 
-MOST_BACK = 32
-"""How many frames before another one may lie: at 30 frames a second one second."""
 _SEQUENCES = 1 << 32
 _Frame = TypeVar("_Frame")
 
@@ -58,26 +57,30 @@ class SentFrames:
         _keep(self._waiting, sequence, latent)
 
     def reported(self, sequence: int, layers: int) -> None:
-        """The edge has so many layers of a frame's latent; 0: none, perhaps since it lacks the frame that this one was
-        coded given."""
-        latent = self._waiting.pop(sequence, None)
-        if latent is None:
+        """The edge has so many layers of a frame's latent. With none of one that was coded given another it may lack
+        that."""
+        if sequence not in self._waiting:
             return
-        if not layers:
-            self._answered = None
-        elif self._answered is None or self._answered.back_from(sequence) < _SEQUENCES // 2:
+        while (first := next(iter(self._waiting))) != sequence:
+            del self._waiting[first]  # reports of what was sent before this are no longer taken
+        latent = self._waiting.pop(sequence)
+        if layers:
             self._answered = Answered(sequence, latent, layers)
+        elif latent.after:
+            self._answered = None
 
 
 class ReceivedFrames:
     """The edge's: what it has decoded of one robot's latest frames."""
 
     def __init__(self) -> None:
-        self._decoded: dict[int, Earlier] = {}
+        self._decoded: dict[int, tuple[int, Earlier]] = {}
 
-    def keep(self, sequence: int, decoded: Earlier) -> None:
-        """A frame was decoded. One of the same number, from before the robot began anew, gives way."""
-        _keep(self._decoded, sequence, decoded)
+    def keep(self, sequence: int, handover_ns: int, decoded: Earlier) -> None:
+        """A frame was decoded. One of the same number from before the robot began anew gives way; the same one does
+        not, for the robot goes by what it was told first."""
+        if self._decoded.get(sequence, (None,))[0] != handover_ns:
+            _keep(self._decoded, sequence, (handover_ns, decoded))
 
     def before(self, sequence: int, back: int) -> Earlier | None:
         """The frame `back` frames before one of this number, which was coded given it; None where `back` is 0.
@@ -86,13 +89,13 @@ class ReceivedFrames:
         """
         if not back:
             return None
-        earlier = self._decoded.get((sequence - back) % _SEQUENCES)
-        if earlier is None or back > MOST_BACK:
+        number = (sequence - back) % _SEQUENCES
+        if number not in self._decoded:
             raise CodecError(
                 f"epitome {sequence} is coded given the frame {back} before it, which this edge does not have; it was "
                 "started anew, or two edges serve the robot: those after it will be coded by themselves"
             )
-        return earlier
+        return self._decoded[number][1]
 
 
 def _keep(frames: dict[int, _Frame], sequence: int, frame: _Frame) -> None:

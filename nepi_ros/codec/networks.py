@@ -122,11 +122,11 @@ class Encoder:
         self, rgb: np.ndarray, layers: int | None = None, kind: Kind = Kind.BOTH, earlier: Earlier | None = None
     ) -> EncodedFrame:
         """The first `layers` layers (all by default) of an RGB image uint8 [H, W, 3] at the bundle's input size, with
-        latents of that kind (`Bundle.kind`), given an `earlier` frame's where that takes fewer bytes."""
+        latents of that kind (`Bundle.kind`), given an `earlier` frame's where all of these take fewer bytes so."""
         count = self._layers if layers is None else layers
         if not 1 <= count <= self._layers:
             raise ValueError(f"{count} layers asked of {self._layers}")
-        latent = self.coder.code(self.latents(rgb[None])[0], kind, earlier)
+        latent = self.coder.code(self.latents(rgb[None])[0], kind, earlier, min(count, self.coder.layers))
         album = Album(rgb, self._pictures, self._usual, latent) if count > self.coder.layers else None
         return EncodedFrame(latent, count, album)
 
@@ -205,7 +205,7 @@ class Decoder:
         last, layers = segments[-1] if segments else None, self.coder.layers
         if last is None or last.stop <= layers:
             latent = self.coder.decode(segments, kind, earlier)
-            return Content(latent, received=Earlier(latent, last.stop, kind) if last else None)
+            return Content(latent, received=self.coder.decoded(latent, last.stop, kind) if last else None)
         number = last.stop - layers - 1
         if last.first or number >= len(self._pictures):
             raise CodecError(f"a segment of layers {last.first} to {last.stop - 1} holds no picture of the bundle")
@@ -214,7 +214,8 @@ class Decoder:
             return Content(picture=format_.read(last.stream, self._size))
         stream, picture = separated(last.stream)
         latent = self.coder.decode([Segment(0, layers, stream)], kind, earlier)
-        return Content(latent, format_.read(picture, self._size), format_.beside, Earlier(latent, layers, kind))
+        received = self.coder.decoded(latent, layers, kind)
+        return Content(latent, format_.read(picture, self._size), format_.beside, received)
 
     def views(self, contents: Sequence[Content]) -> list[View]:
         """What there is to see, or is answered, in N frames' contents as `read` gives them."""

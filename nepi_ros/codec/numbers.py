@@ -62,7 +62,7 @@ class NumberCoder:
         self._escape_symbol = tables.sizes.take(self.arrangement.channel)
         self._escapes = weights(tables.escapes)
         self._bits, self._escape_bits = _bits(frequencies), _bits(tables.escapes)
-        self.paces = weights(_even(max(tables.paces, 1)))
+        self.pace_weights = weights(_even(max(tables.paces, 1)))
 
     def code(self, latent: np.ndarray) -> CodedNumbers:
         """A latent, ready to be written."""
@@ -74,11 +74,12 @@ class NumberCoder:
 
     def after(self, coded: CodedNumbers, earlier: EarlierNumbers) -> CodedNumbers:
         """The same latent given an earlier one, at the pace that takes fewest bits."""
-        paces = (self.given(earlier, pace) for pace in range(self.tables.paces))
-        rows = [np.where(given == UNKNOWN, coded.rows, given) for given in paces]
-        return min((replace(coded, rows=r, pace=p) for p, r in enumerate(rows)), key=lambda one: self.bits(one).sum())
+        slowest, known = self.given(earlier), self.arrangement.layer < earlier.layers
+        paces = (slowest + pace * self.contexts.symbols for pace in range(self.tables.paces))
+        given = [replace(coded, rows=np.where(known, rows, coded.rows), pace=pace) for pace, rows in enumerate(paces)]
+        return min(given, key=lambda one: self.bits(one).sum())
 
-    def given(self, earlier: EarlierNumbers, pace: int) -> np.ndarray:
+    def given(self, earlier: EarlierNumbers, pace: int = 0) -> np.ndarray:
         """The row of each value by an earlier frame's, `UNKNOWN` where that is not known."""
         values = earlier.latent[self.arrangement.order].astype(np.int16)
         rows = self.contexts.given(self._symbol_of.take(self._numbered(values, slice(None))), pace)
@@ -93,7 +94,7 @@ class NumberCoder:
     def write(self, encoder: SymbolEncoder, coded: CodedNumbers, first: int, stop: int) -> None:
         """Append layers first to stop - 1 to a stream."""
         if coded.pace is not None and first == 0 < stop:
-            encoder.encode(np.array([coded.pace], np.int32), self.paces, _ONE)
+            encoder.encode(np.array([coded.pace], np.int32), self.pace_weights, _ONE)
         for model in self.models:
             for step in model.run.steps(first, stop):
                 encoder.encode(coded.symbols[step], model.weights, coded.rows[step] - model.first_row)
@@ -138,7 +139,7 @@ class NumberReader:
     def read(self, decoder: SymbolDecoder, first: int, stop: int) -> None:
         """Make layers first to stop - 1 known, those before being so. Raises CodecError for a damaged stream."""
         if self._earlier is not None and first == 0 < stop:
-            self._given = self._coder.given(self._earlier, int(decoder.decode(self._coder.paces, _ONE)[0]))
+            self._given = self._coder.given(self._earlier, int(decoder.decode(self._coder.pace_weights, _ONE)[0]))
         for model in self._coder.models:
             for step in model.run.steps(first, stop):
                 if step.start == model.run.values.start:

@@ -189,10 +189,11 @@ class EdgeNode(ManagedNode):
         if port is None:
             return None
         try:
-            earlier = port.received.before(frame.sequence, frame.header.back)
+            back = frame.header.back if self._bundle.latent_layers(frame.layers) else 0
+            earlier = port.received.before(frame.sequence, back)
             content = self._inference.content(frame.prefix(), frame.header.task_mask, earlier)
             if content is not None and content.received is not None:
-                port.received.keep(frame.sequence, content.received)
+                port.received.keep(frame.sequence, frame.handover_ns, content.received)
             return content
         except Exception as error:  # noqa: BLE001 - one robot's frame must not cost the others of a batch theirs
             self._refuse(robot, "undecodable", error)

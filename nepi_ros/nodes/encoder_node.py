@@ -65,8 +65,8 @@ PARAMETERS = (
         "untouched frame, for some ten times the bytes.",
     ),
     Parameter(
-        "inter_frame", True, "Whether a frame may be coded given an earlier one that the edge has answered: some two "
-        "thirds of the bytes at 100 ms and a camera in motion, less where more stays as it was.",
+        "inter_frame", True, "Whether a frame may be coded given an earlier one that the edge has answered, by bundles "
+        "that were trained on a video: half to two thirds of the bytes, less where more stays as it was.",
     ),
     Parameter(
         "capacity_override_kbps", 0.0, "What the link carries towards the edge; 0 has it measured.", "kbit/s",
@@ -215,8 +215,9 @@ class EncoderNode(ManagedNode):
         )
         with self._rule_lock:
             accepted = self._rule.reported(now, report)
-            if accepted:
-                self._sent_frames.reported(report.sequence, self._bundle.latent_layers(report.layers))
+            known = self._bundle.latent_layers(report.layers)
+            if accepted and (known or not report.layers):  # of a picture alone there is nothing to refer to
+                self._sent_frames.reported(report.sequence, known)
         if accepted:
             self._told.totals.frames_missed += report.missed
         else:

@@ -44,7 +44,7 @@ from nepi_ros.training.gauge import Gauge, Reference
 from nepi_ros.training.latent import MAP_CELL, LatentLayout, grid
 from nepi_ros.training.pictures import choose_pictures
 from nepi_ros.training.quantise import quantised
-from nepi_ros.training.succession import Pairs, all_pairs, paces_of
+from nepi_ros.training.succession import all_pairs, pairs_by_pace
 
 _SIZED_FRAMES = 100
 
@@ -66,19 +66,20 @@ def make_bundle(
     images = frames.image.permute(0, 2, 3, 1).cpu().numpy()
     files["encoder.onnx"] = quantised(files["encoder.onnx"], images)
     latents = encode_all(files["encoder.onnx"], images)
-    paces = paces_of(frames.runs)
+    runs = frames.runs
     if films:
-        latents, paces = _with_films(files["encoder.onnx"], latents, films, size)
+        latents, runs = _with_films(files["encoder.onnx"], latents, films, size)
+    by_pace = pairs_by_pace(runs)
     groups = codec.layout.shapes(size)[: config.codec.kept]
     numbers, places = np.split(latents, [sum(group.size for group in groups)], axis=1)
-    tables = fit_tables(numbers, groups, paces=paces)
+    tables = fit_tables(numbers, groups, pairs_by_pace=by_pace)
     files["entropy.npz"] = tables.to_npz()
     of_map: tuple[LayerShape, ...] = ()
     if codec.class_count:
         map_size = grid(MAP_CELL, size)
         of_map = class_layers(*map_size, codec.class_count)
         maps = places.reshape(-1, *map_size)
-        files[CLASS_TABLES] = fit_class_tables(maps, codec.class_count, all_pairs(paces)).to_npz()
+        files[CLASS_TABLES] = fit_class_tables(maps, codec.class_count, all_pairs(by_pace)).to_npz()
     parts = fine_parts(LayeredCoder(tables, groups), groups, numbers, MAX_LAYERS - len(of_map))
     layers = _in_order(codec.layout, groups, parts, of_map)
     if config.notice:
@@ -101,11 +102,11 @@ def make_bundle(
 
 def _with_films(
     encoder: bytes, latents: np.ndarray, films: FrameSets, size: tuple[int, int]
-) -> tuple[np.ndarray, list[Pairs]]:
-    """Latents with those of films behind them, and the films' pairs."""
+) -> tuple[np.ndarray, list[tuple[int, ...]]]:
+    """Latents with those of films behind them, and the films' runs among them all."""
     images = np.stack([Letterbox(sample.rgb.shape[1::-1], size).apply(sample.rgb) for sample in films])
-    runs = [[len(latents) + place for place in run] for run in films.runs(FILM_STEP)]
-    return np.concatenate([latents, encode_all(encoder, images)]), paces_of(runs)
+    runs = [tuple(len(latents) + place for place in run) for run in films.runs(FILM_STEP)]
+    return np.concatenate([latents, encode_all(encoder, images)]), runs
 
 
 def encode_all(encoder: bytes, images: np.ndarray) -> np.ndarray:

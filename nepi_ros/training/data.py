@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from nepi_ros.datasets import IGNORED, FrameSet, Sample, consecutive, read_places
+from nepi_ros.datasets import IGNORED, FrameSet, Sample, consecutive, is_video, read_places
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.scenes import Patrol
 from nepi_ros.scenes.export import export
@@ -25,8 +25,8 @@ from nepi_ros.tasks import TaskSpec
 from nepi_ros.training.aside import Asides, mirrored
 from nepi_ros.training.config import AsideConfig, AugmentConfig, StageConfig, TrainConfig
 
-# A film of the built-in scenes: every third frame at 30 frames/s, of a second.
-FILM_STEP, FILM_FRAMES = 3, 10
+# A film of the built-in scenes: every third frame at 30 frames/s, of one and a half seconds.
+FILM_STEP, FILM_FRAMES = 3, 16
 # Labels are kept at half the input's size: as fine as the loss needs.
 LABEL_SHARE = 2
 
@@ -62,7 +62,8 @@ class FrameFolders:
             tuple(_render(seed, every, f"{scenes.frames}-by-{scenes.step}", size, runs) for seed in seeds)
             for seeds in (scenes.train_seeds, scenes.val_seeds)
         )
-        films, name = _films(every.stop, scenes.films), f"{scenes.films}-films-of-{every.stop}"
+        films = _films(every.stop, scenes.films)
+        name = f"{scenes.films}-films-{FILM_FRAMES}-by-{FILM_STEP}-of-{every.stop}"
         return cls(train, val, tuple(_render(seed, films, name, size, runs) for seed in scenes.train_seeds if films))
 
 
@@ -100,11 +101,11 @@ class FrameSets:
         return sum(map(len, self.sets))
 
     def runs(self, step: int = 1) -> list[tuple[int, ...]]:
-        """The numbers of frames that follow one another: whose names count up by `step`."""
+        """The numbers of frames that follow one another, whose names count up by `step`, of folders that are videos."""
         found, first = [], 0
         for one in self.sets:
             runs = consecutive([entry.name for entry in one.entries], step=step)
-            found += [tuple(first + place for place in run) for run in runs]
+            found += [tuple(first + place for place in run) for run in runs if is_video(runs)]
             first += len(one)
         return found
 

@@ -48,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, default, meaning in options:
         parser.add_argument(name, type=float, default=default, metavar="X", help=f"{meaning} (default: {default:g})")
     parser.add_argument("--frames", type=int, default=50, metavar="N", help="simulate with N frames (default: 50)")
+    given = "let frames be coded given an earlier one, which the simulation knows nothing of"
+    parser.add_argument("--inter-frame", action="store_true", help=given)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -101,7 +103,8 @@ def _request(arguments: argparse.Namespace, path: Path, bundle: Bundle, name: st
     frames = math.ceil(arguments.seconds * arguments.fps)
     data, out = str(arguments.data.resolve()), str((arguments.out / name).resolve())
     tasks = tuple(bundle.tasks)
-    return Request(str(path.resolve()), tasks, data, frames, arguments.fps, arguments.deadline_ms, out, {})
+    played = data, frames, arguments.fps, arguments.deadline_ms, arguments.inter_frame
+    return Request(str(path.resolve()), tasks, *played, out, {})
 
 
 def _settings(arguments: argparse.Namespace) -> LinkSettings:
@@ -147,5 +150,6 @@ def _words(value: float | None) -> str:
 
 
 def _circumstances(arguments: argparse.Namespace, bundle: Bundle) -> dict[str, Any]:
-    given = {name: getattr(arguments, name) for name in ("deadline_ms", "rtt_ms", "fps", "loss", "seconds", "frames")}
+    names = "deadline_ms", "rtt_ms", "fps", "loss", "seconds", "frames", "inter_frame"
+    given = {name: getattr(arguments, name) for name in names}
     return {"bundle": {"name": bundle.name, "id": f"{bundle.id:016x}"}, **given, **provenance()}

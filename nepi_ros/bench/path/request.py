@@ -13,7 +13,8 @@ ANSWER = "robot.json"
 
 @dataclass(frozen=True)
 class Request:
-    """What to play: frames of `data`, for the tasks of the bundle in `bundle`. `variables`: of ROS, for all nodes."""
+    """What to play: frames of `data`, for the tasks of the bundle in `bundle`; with `inter_frame` some coded given an
+    earlier one. `variables`: of ROS, for all nodes."""
 
     bundle: str
     tasks: tuple[str, ...]
@@ -21,6 +22,7 @@ class Request:
     frames: int
     rate_hz: float
     deadline_ms: float
+    inter_frame: bool
     out: str
     variables: Mapping[str, str]
 
