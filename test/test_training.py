@@ -966,7 +966,7 @@ def test_a_folder_that_may_not_become_a_bundle_is_named_before_any_training(fold
 
 @pytest.mark.parametrize("films", [0, 2])
 def test_scenes_come_with_films(tmp_path, films):
-    scenes = {"train_seeds": [1], "val_seeds": [2], "frames": 2, "step": 40, "films": films}
+    scenes = {"train_seeds": [1], "val_seeds": [2], "frames": 2, "step": 60, "films": films}
     path = write_config(tmp_path, "rooms", train="", val="", scenes=scenes)
     folders = FrameFolders.of(TrainConfig.load(path), path, tmp_path / "runs")
     found = FrameSets.open(folders.films)
