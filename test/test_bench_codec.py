@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nepi_ros import cli
 from nepi_ros.bench.complexity import Complexity, complexity
 from nepi_ros.bench.cutting import SHARES, cutting
-from nepi_ros.bench.stopwatch import JPEG, MAKING, PICTURE, READING, jpeg, one_core
+from nepi_ros.bench.stopwatch import GIVEN, JPEG, MAKING, PICTURE, READING, jpeg, one_core
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import Encoder, PictureFormat
 from nepi_ros.errors import BundleError
@@ -31,7 +31,8 @@ from nepi_ros.process import peak_memory_mb
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     pictures = [PictureFormat(WIDTH, HEIGHT, 95, True)]
-    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny", width=WIDTH, height=HEIGHT, pictures=pictures)
+    size = {"width": WIDTH, "height": HEIGHT}
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny", **size, pictures=pictures, film=True)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_results_hold_every_step_and_ratio(
 ) -> None:
     assert run(bundle, data, tmp_path) == 0
     found = json.loads((tmp_path / "results.json").read_text())["bundles"][bundle.name]
-    assert set(found["steps_ms"]) == {*MAKING, *READING, *PICTURE, *JPEG, *bundle.tasks}
+    assert set(found["steps_ms"]) == {*MAKING, *READING, *GIVEN, *PICTURE, *JPEG, *bundle.tasks}
     for row in (*found["steps_ms"].values(), *found["ratios"].values()):
         assert 0 < row["p10"] <= row["median"] <= row["p90"]
     making = sum(found["steps_ms"][name]["p10"] for name in MAKING)

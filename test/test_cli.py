@@ -87,6 +87,14 @@ def test_bundle_is_described(bundle: Path, capsys: pytest.CaptureFixture) -> Non
     assert "bundle  tiny" in output and ", ".join(CLASSES) in output and "agreement" in output
 
 
+def test_a_bundle_for_videos_says_so(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    film = make_tiny_bundle(tmp_path / "film", film=True).path
+    for path, says in ((bundle, False), (film, True)):
+        capsys.readouterr()
+        assert cli.main(["inspect", str(path)]) == 0
+        assert ("frames of a video are coded given earlier ones" in capsys.readouterr().out) == says
+
+
 def test_epitome_is_described(epitome: Path, capsys: pytest.CaptureFixture) -> None:
     capsys.readouterr()
     assert cli.main(["inspect", str(epitome)]) == 0

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from nepi_ros.bundle import Bundle
-from nepi_ros.codec import Decoder, Encoder, Segment, TargetNetworks, untouched
+from nepi_ros.codec import Decoder, Earlier, Encoder, Segment, TargetNetworks, untouched
 from nepi_ros.letterbox import Letterbox
 from nepi_ros.progress import progress_bar
 
@@ -25,6 +25,7 @@ JPEG_QUALITY = 90
 
 MAKING = ("resize", "encoder network", "entropy encoding")
 READING = ("entropy decoding", "decoder network")
+GIVEN = ("entropy encoding, given an earlier frame", "entropy decoding, given an earlier frame")
 PICTURE = ("largest picture, writing", "largest picture, reading")
 JPEG = ("JPEG encoding", "JPEG decoding", "JPEG encoding, input size", "JPEG decoding, input size")
 
@@ -34,7 +35,8 @@ Steps = dict[str, Callable[[], object]]
 class Stopwatch:
     """Times the steps of one bundle, on one core.
 
-    MAKING and READING name the steps of an epitome of the whole latent in order; PICTURE those of a bundle's largest
+    MAKING and READING name the steps of an epitome of the whole latent in order; GIVEN those that take the place of its
+    entropy coding in a video, where the bundle is for one; PICTURE those of a bundle's largest
     picture, which is read in place of that; JPEG those of JPEG of quality 90, of the source frame and of the frame at
     the networks' input size; `targets` the target networks'.
     """
@@ -75,6 +77,8 @@ class Stopwatch:
             "entropy decoding": lambda: self.decoder.read([segment]),
             "decoder network": lambda: self.decoder.views([decoded]),
         }
+        if self.encoder.coder.takes_earlier:
+            steps |= dict(zip(GIVEN, self._given(latent), strict=True))
         if self._picture:
             stream = self._picture.write(image)
             actions = partial(self._picture.write, image), partial(self._picture.read, stream, self._size)
@@ -86,9 +90,16 @@ class Stopwatch:
             steps[f"JPEG decoding{what}"] = lambda code=code: cv2.imdecode(code, cv2.IMREAD_COLOR)
         return steps | {task: lambda task=task: self._networks.run(whole, [task]) for task in self.targets}
 
-    def _coded(self, latent: np.ndarray) -> Segment:
+    def _coded(self, latent: np.ndarray, earlier: Earlier | None = None) -> Segment:
+        return self.encoder.coder.code(latent, earlier=earlier).whole
+
+    def _given(self, latent: np.ndarray) -> tuple[Callable[[], object], Callable[[], object]]:
+        """Coding and reading a latent given an earlier one: itself, for the time does not depend on how alike they are,
+        and so it is certain to be coded given that."""
         coder = self.encoder.coder
-        return coder.code(latent).segment(0, coder.layers)
+        earlier = coder.received(latent, coder.layers)
+        segment = self._coded(latent, earlier)
+        return lambda: self._coded(latent, earlier), lambda: self.decoder.read([segment], earlier=earlier)
 
 
 def jpeg(bgr: np.ndarray) -> np.ndarray:

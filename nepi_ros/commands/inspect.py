@@ -46,6 +46,8 @@ def describe_bundle(bundle: Bundle) -> str:
         f"input   {width} x {height}",
         f"latent  {len(bundle.layers)} layers of channels on a grid: {', '.join(_groups(bundle.layers))}",
     ]
+    if bundle.coder().takes_earlier:
+        lines.append("        frames of a video are coded given earlier ones")
     if bundle.pictures:
         lines.append(f"        then pictures, as JPEG: {', '.join(map(_picture, bundle.pictures))}")
     for name, spec in bundle.tasks.items():
