@@ -43,7 +43,8 @@ class EpitomePeer:
         """Numbers of layers: of the latent's those whose sizes are about evenly spaced on a logarithmic axis, all where
         they are few; and all pictures. The same, without pictures, where layers of one kind are enough for a task.
 
-        Given an earlier frame, which changes no results, only those of the latent's that a robot would send."""
+        Given an earlier frame, which changes no results, half as many: of the latent's those with which some task
+        agrees better than with any shorter one."""
         latents = len(self._bundle.layers)
         every, pictures = self._latents(self._bundle.profile), range(latents, self._bundle.layer_count)
         found: list[Setting] = [{"layers": count + 1} for count in (*every, *(() if self._back else pictures))]
@@ -56,8 +57,8 @@ class EpitomePeer:
         sizes = profile.bytes[: len(self._bundle.layers)]
         if not self._back:
             return _spaced(sizes, _MOST_SETTINGS)
-        sent = sorted({k - 1 for task in profile.agreement for k in profile.worthwhile([task], len(sizes))})
-        return [sent[place] for place in _spaced([sizes[place] for place in sent], _MOST_SETTINGS // 2)]
+        better = sorted({place for curve in profile.agreement.values() for place in _better(curve[: len(sizes)])})
+        return [better[place] for place in _spaced([sizes[place] for place in better], _MOST_SETTINGS // 2)]
 
     def code(self, run: Sequence[Frame], setting: Setting) -> Iterator[Coded]:
         if self._codec is None:
@@ -74,6 +75,12 @@ class EpitomePeer:
             size = sum(len(segment.stream) for segment in payload)
             content = decoder.read(payload, kind, earlier if encoded.latent.after else None)
             yield Coded(size, wire, *decoder.views([content]))
+
+
+def _better(curve: Sequence[float]) -> list[int]:
+    """Places of values above all before them."""
+    best = np.maximum.accumulate([-1.0, *curve])
+    return np.flatnonzero(np.diff(best) > 0).tolist()
 
 
 def _spaced(sizes: Sequence[float], most: int) -> list[int]:
