@@ -75,9 +75,10 @@ class NumberCoder:
     def after(self, coded: CodedNumbers, earlier: EarlierNumbers) -> CodedNumbers:
         """The same latent given an earlier one, at the pace that takes fewest bits."""
         slowest, known = self.given(earlier), self.arrangement.layer < earlier.layers
-        paces = (slowest + pace * self.contexts.symbols for pace in range(self.tables.paces))
-        given = [replace(coded, rows=np.where(known, rows, coded.rows), pace=pace) for pace, rows in enumerate(paces)]
-        return min(given, key=lambda one: self.bits(one).sum())
+        paces = slowest + self.contexts.symbols * np.arange(self.tables.paces)[:, None]
+        rows = np.where(known, paces, coded.rows)
+        pace = int(self._symbol_bits(rows, coded.symbols).sum(axis=1).argmin())
+        return replace(coded, rows=rows[pace], pace=pace)
 
     def given(self, earlier: EarlierNumbers, pace: int = 0) -> np.ndarray:
         """The row of each value by an earlier frame's, `UNKNOWN` where that is not known."""
@@ -105,12 +106,16 @@ class NumberCoder:
 
     def bits(self, coded: CodedNumbers) -> np.ndarray:
         """What the model says each layer takes, in bits, float64 [L]: the bound that `write` comes close to."""
-        bits = self._bits.take(coded.rows * self.tables.frequencies.shape[2] + coded.symbols)
+        bits = self._symbol_bits(coded.rows, coded.symbols)
         escaped = np.flatnonzero(coded.escaped)
         bits[escaped] += self._escape_bits.take(self._numbered(coded.values, slice(None))[escaped])
         layers = np.bincount(self.arrangement.layer, bits, minlength=self.layers)
         layers[0] += 0.0 if coded.pace is None else np.log2(self.tables.paces)
         return layers
+
+    def _symbol_bits(self, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        """Bits of each symbol [T] in its row [..., T]."""
+        return self._bits.take(rows * self.tables.frequencies.shape[2] + symbols)
 
     def values(self, symbols: np.ndarray, step: slice, decoder: SymbolDecoder) -> np.ndarray:
         """The values of symbols, those escaped read from `decoder`."""
