@@ -4,7 +4,8 @@
 Subscribes `image` (sensor_msgs/Image) or, with `image_transport` "compressed", `image/compressed`; and, from
 result_node, `link_report`. Publishes `epitome` and `~/status`. Callbacks only leave the newest image for a worker
 thread, which converts, encodes and sends as many layers as are useful for the tasks and fit the budget that
-nepi_ros.link.control takes from the reports. While the link is dead, `fallback` runs a task here (`local/...`).
+nepi_ros.link.control takes from the reports. What the edge has answered, later frames may be coded given. While the
+link is dead, `fallback` runs a task here (`local/...`).
 """
 
 from __future__ import annotations
