@@ -36,9 +36,9 @@ class Stopwatch:
     """Times the steps of one bundle, on one core.
 
     MAKING and READING name the steps of an epitome of the whole latent in order; GIVEN those that take the place of its
-    entropy coding in a video, where the bundle is for one; PICTURE those of a bundle's largest
-    picture, which is read in place of that; JPEG those of JPEG of quality 90, of the source frame and of the frame at
-    the networks' input size; `targets` the target networks'.
+    entropy coding in a video, where the bundle is for one; PICTURE those of a bundle's largest picture, which is read
+    in place of that; JPEG those of JPEG of quality 90, of the source frame and of the frame at the networks' input
+    size; `targets` the target networks'.
     """
 
     def __init__(self, bundle: Bundle) -> None:

@@ -34,11 +34,12 @@ def fit_class_tables(maps: np.ndarray, classes: int, pairs: Sequence[tuple[int, 
     """
     lattice = class_lattice(*maps.shape[1:])
     stages = int(lattice.stage[-1]) + 1
-    around, stage, own = _samples(_thinned(maps, maps[0].size), lattice)
+    some = _thinned(maps, maps[0].size)
+    around, stage, own = _samples(some, lattice, np.tile(lattice.stage, (len(some), 1)))
     if pairs and all_stages(stages, classes) * classes**3 <= MAX_CONTEXTS:
-        some = _thinned(pairs, maps[0].size)
-        after = np.stack([_stages_of(maps[now], maps[earlier], lattice, classes) for now, earlier in some])
-        given = _samples(maps[[now for now, _ in some]], lattice, after)
+        few = _thinned(pairs, maps[0].size)
+        after = np.stack([_stages_of(maps[now], maps[earlier], lattice, classes) for now, earlier in few])
+        given = _samples(maps[[now for now, _ in few]], lattice, after)
         around, stage, own = (np.concatenate(both, axis=-1) for both in zip((around, stage, own), given, strict=True))
         stages = all_stages(stages, classes)
     shares = np.bincount(own, minlength=classes) + _SMOOTHING
@@ -61,15 +62,14 @@ def _thinned(items: Any, places: int) -> Any:
 
 
 def _samples(
-    maps: np.ndarray, lattice: ClassLattice, stage: np.ndarray | None = None
+    maps: np.ndarray, lattice: ClassLattice, stage: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of every place of maps [N, H, W] its neighbours' classes [4, P N], its stage [P N] (the lattice's, where none
-    [N, P] are given), and its class."""
+    """Of every place of maps [N, H, W], whose stages are [N, P], its neighbours' classes [4, P N], its stage [P N], and
+    its class."""
     coded = maps.reshape(len(maps), -1)[:, lattice.order].astype(np.int64)
     around = coded.T[lattice.around].reshape(4, -1)
     around[:, : len(maps)] = 0  # the first place has no neighbours
-    stages = np.repeat(lattice.stage, len(maps)) if stage is None else stage.T.ravel()
-    return around, stages, coded.T.ravel()
+    return around, stage.T.ravel(), coded.T.ravel()
 
 
 def _stages_of(now: np.ndarray, earlier: np.ndarray, lattice: ClassLattice, classes: int) -> np.ndarray:

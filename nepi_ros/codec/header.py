@@ -12,6 +12,8 @@ from nepi_ros.errors import CodecError
 if TYPE_CHECKING:
     from nepi_ros.bundle import Bundle
 
+SEQUENCES = 1 << 32
+"""How many numbers there are before an epitome's begin anew."""
 MOST_BACK = 32
 """How many frames before another one may lie that it is coded given: at 30 frames a second one second."""
 _FIELDS = struct.Struct("<IQBHHBBBqIBB")

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from nepi_ros.codec.header import MOST_BACK
+from nepi_ros.codec.header import MOST_BACK, SEQUENCES
 from nepi_ros.codec.layered import CodedLatent, Earlier
 from nepi_ros.errors import CodecError
 
-_SEQUENCES = 1 << 32
 _Frame = TypeVar("_Frame")
 
 
@@ -35,7 +34,7 @@ class Answered:
 
     def back_from(self, sequence: int) -> int:
         """How many frames before another one this was sent."""
-        return (sequence - self.sequence) % _SEQUENCES
+        return (sequence - self.sequence) % SEQUENCES
 
 
 class SentFrames:
@@ -89,7 +88,7 @@ class ReceivedFrames:
         """
         if not back:
             return None
-        number = (sequence - back) % _SEQUENCES
+        number = (sequence - back) % SEQUENCES
         if number not in self._decoded:
             raise CodecError(
                 f"epitome {sequence} is coded given the frame {back} before it, which this edge does not have; it was "

@@ -74,9 +74,9 @@ class NumberCoder:
 
     def after(self, coded: CodedNumbers, earlier: EarlierNumbers) -> CodedNumbers:
         """The same latent given an earlier one, at the pace that takes fewest bits."""
-        slowest, known = self.given(earlier), self.arrangement.layer < earlier.layers
+        slowest = self.given(earlier)
         paces = slowest + self.contexts.symbols * np.arange(self.tables.paces)[:, None]
-        rows = np.where(known, paces, coded.rows)
+        rows = np.where(slowest == UNKNOWN, coded.rows, paces)
         pace = int(self._symbol_bits(rows, coded.symbols).sum(axis=1).argmin())
         return replace(coded, rows=rows[pace], pace=pace)
 

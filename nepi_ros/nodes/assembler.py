@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from nepi_ros.codec import Segment
+from nepi_ros.codec.header import SEQUENCES
 
 Header = TypeVar("Header")
 
-_SEQUENCES = 1 << 32
 MISSED_MAX = 65535
 
 
@@ -139,7 +139,7 @@ class Assembler(Generic[Header]):
         if frame is None:
             return None
         if self._reported is not None:
-            frame.missed = min(MISSED_MAX, (frame.sequence - self._reported - 1) % _SEQUENCES)
+            frame.missed = min(MISSED_MAX, (frame.sequence - self._reported - 1) % SEQUENCES)
         self._reported = frame.sequence
         return frame
 
@@ -158,7 +158,7 @@ class Assembler(Generic[Header]):
         if self._newest is None:
             return True
         sequence, handover_ns = self._newest
-        ahead = 0 < (part.sequence - sequence) % _SEQUENCES < _SEQUENCES // 2
+        ahead = 0 < (part.sequence - sequence) % SEQUENCES < SEQUENCES // 2
         if ahead and part.handover_ns >= handover_ns:
             return True
         if part.handover_ns > handover_ns or part.arrival - self._newest_arrival >= self._silence:

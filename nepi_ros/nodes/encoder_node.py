@@ -20,6 +20,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from nepi_ros.bundle import Bundle, resolve_bundle
 from nepi_ros.codec import Segment, SentFrames
+from nepi_ros.codec.header import SEQUENCES
 from nepi_ros.errors import ConfigError, ImageError
 from nepi_ros.link.budget import DEAD, UNKNOWN, Budget, FrameReport, LinkState
 from nepi_ros.link.control import ControlSettings, LinkControl
@@ -282,7 +283,7 @@ class EncoderNode(ManagedNode):
             self._rule.encoded(handover_ns / 1e9 - arrival.at)
         for serialised in messages:
             self._epitome.publish(serialised)
-        self._sequence = (self._sequence + 1) % (1 << 32)
+        self._sequence = (self._sequence + 1) % SEQUENCES
         self._told.sent(LastFrame(budget.bytes, budget.result_bytes, layers, sum(map(len, messages)), frame.back))
 
     def _age(self, message: Image | CompressedImage, arrival: Arrival) -> float:

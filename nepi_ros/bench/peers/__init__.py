@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from nepi_ros.bench.peers.base import Coded, Peer, Setting
@@ -16,6 +17,7 @@ __all__ = ["PEERS", "VIDEO", "Coded", "Peer", "Setting", "make_peers"]
 
 STILLS = ("jpeg", "jpeg_downscaled", "webp", "avif", "hevc_intra", "grace", "task_blind")
 _BACK = {"epitome_1_back": 1, "epitome_3_back": 3}
+_NO_VIDEO = "these frames are no video: it needs runs of consecutively numbered frames"
 VIDEO = (*_BACK, "h264", "hevc", "av1")
 PEERS = ("epitome", *STILLS, *VIDEO)
 """All methods, in the order in which they are shown."""
@@ -34,15 +36,10 @@ def make_peers(
         "grace": lambda: Grace(tables, no_tables),
         "task_blind": lambda: task_blind(blind, bundle),
     }
-    makers |= {
-        name: lambda name=name, back=back: EpitomePeer(name, bundle, bundle, back) for name, back in _BACK.items()
-    }
-    return {
-        name: MissingPeer(name, "these frames are no video: it needs runs of consecutively numbered frames")
-        if name in VIDEO and not is_video
-        else makers.get(name, lambda name=name: _video(name))()
-        for name in names
-    }
+    makers |= {name: partial(EpitomePeer, name, bundle, bundle, back) for name, back in _BACK.items()}
+    if not is_video:
+        makers |= {name: partial(MissingPeer, name, _NO_VIDEO) for name in VIDEO}
+    return {name: makers[name]() if name in makers else _video(name) for name in names}
 
 
 def _video(name: str) -> Peer:
