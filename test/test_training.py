@@ -4,6 +4,7 @@
 import copy
 import math
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -622,6 +623,35 @@ def test_a_map_that_stays_is_the_same_after_the_decoder_has_learnt(folder, frame
         assert torch.equal(kept[key], weight + leans), key
 
 
+class SplitScene(torch.nn.Module):
+    """A depth network of the user's that answers 1 m on the left and 3 m on the right."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        columns = torch.arange(image.shape[3] // 4)
+        depth = torch.where(columns < len(columns) // 2, 1.0, 3.0)
+        return depth.expand(len(image), 1, image.shape[2] // 4, -1) + 0 * image[:, :1, ::4, ::4]
+
+
+def test_at_last_a_decoder_learns_on_for_an_encoder_that_stays(folder, frames, tmp_path):
+    network, still = SplitScene(), {"zoom": 1.0, "turn_deg": 0.0, "colour": 0.0}
+    answering = {"layers": "2/whole, 1/32", "objective": "answers", "light": STAGE, "target_bytes": 60}
+    config, longer = (
+        TrainConfig.load(write_config(folder, "reader", codec=answering | more, augment=still, **of_task("depth")))
+        for more in ({}, {"decoder": {"steps": 60, "batch": 4, "rate": 0.01}})
+    )
+    before, after = (train_codec(one, frames, {"depth": network}, tmp_path) for one in (config, longer))
+    for kept, weight in zip(before.encoder.parameters(), after.encoder.parameters(), strict=True):
+        assert torch.equal(kept, weight)
+    image = frames.image.float() / 255.0
+    wanted = network(image)
+    first, last = (FROM_TARGETS["depth"](through(codec, image)["depth"], wanted).mean() for codec in (before, after))
+    assert last < 0.5 * first
+    (tmp_path / "light.pt").unlink()
+    of_another = replace(longer, codec=replace(longer.codec, light=StageConfig(steps=5, batch=2)))
+    with pytest.raises(ConfigError, match="decoder.pt: .*it is of .*, encoder .*, not .*, encoder "):
+        train_codec(of_another, frames, {"depth": network}, tmp_path)
+
+
 class OfOneSize(torch.nn.Module):
     """A network of the user's that takes frames of 96 x 64 pixels alone."""
 
@@ -908,6 +938,7 @@ def of_task(task: str, **settings) -> dict:
         ({"codec": {"aside": {"view_deg": 180}}}, "codec.aside.view_deg: 180 is not a number from 10 to 170"),
         ({"codec": {"aside": {}}}, "codec.aside: needs objective: answers, and the task depth"),
         ({"codec": MAP_ALONE | {"aside": {}}} | of_task("segmentation"), "codec.aside: needs .* the task depth"),
+        ({"codec": {"decoder": {}}}, "codec.decoder: needs objective: answers"),
         ({"codec": {"pasted": 2}}, "codec.pasted: 2 is not a number from 0 to 1"),
         ({"codec": {"augment": {"zom": 1}}}, "codec.augment.zom: unknown"),
         ({"codec": {"layers": "300 x 1/16"}}, "codec.layers: more than 255 layers"),

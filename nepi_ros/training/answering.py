@@ -3,12 +3,14 @@
 
 Dense answers are worked out before: few other networks are in a step, so there can be several times as many steps. What
 a whole frame is called is learnt by way of an image that its network sees, as in stages.py, or answered too (`named`).
-Where the layout has a map of classes, first that alone is learnt, then all together.
+Where the layout has a map of classes, first that alone is learnt, then all together. At last the decoder may go on
+alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,8 +18,9 @@ from torch import Tensor, nn
 
 from nepi_ros.tasks import REGISTRY
 from nepi_ros.training.answers import as_output, averaged_answers, pasted
+from nepi_ros.training.basis import digest_of
 from nepi_ros.training.codec import Codec, Kinds, answering_codec, one_hot
-from nepi_ros.training.config import TrainConfig
+from nepi_ros.training.config import StageConfig, TrainConfig
 from nepi_ros.training.data import Frames
 from nepi_ros.training.eyes import Eyes
 from nepi_ros.training.latent import LatentLayout
@@ -68,38 +71,104 @@ def train_answers(
     if layout.has_map:
         learn_map(config, frames, answers["segmentation"], codec.encoder, folder, basis)
         answers["segmentation"] = lean_map(codec.encoder, frames, answers["segmentation"])
-    # Other tasks' latents are read from the same trunk as the map, which then has to go on learning.
-    learning = layout.has_map and set(config.tasks) != {"segmentation"}
-    reader = nn.ModuleList([codec.encoder.trunk, codec.encoder.class_map] if layout.has_map else [])
-    reader.requires_grad_(learning)
-    alone = _ALONE if learning else dict.fromkeys(_ALONE, 0.0)
-    control, stage = rate_control(config), config.codec.light
+    exercise = _Exercise(config, frames, codec, answers, eyes)
+    _learn_together(exercise, folder, basis)
+    if config.codec.decoder is not None:
+        _learn_to_read(exercise, config.codec.decoder, folder, basis)
+    return codec
 
-    def step(number: int) -> tuple[Tensor, dict[str, float]]:
-        done = number / stage.steps
-        reader.train(learning)  # a map that stays is decoded as it will be: with statistics of all frames
-        image, wanted = frames.seen(stage, config.seed + 3, number, augment_of(config), answers, config.codec.aside)
-        image, prefixes = ready(config, layout, image)
-        kinds, terms, classes = Kinds.random(len(image), image.device, **alone), {}, None
-        with mixed_precision(image.device):
-            maps, logits = codec.encoder(image)
-            maps = in_full(maps)
+
+@dataclass(frozen=True)
+class _Exercise:
+    """What `codec` is trained with: `answers` by dense task as of averaged_answers, `eyes` for the other tasks."""
+
+    config: TrainConfig
+    frames: Frames
+    codec: Codec
+    answers: Mapping[str, Tensor]
+    eyes: Eyes | None
+
+    @property
+    def shares_trunk(self) -> bool:
+        """Whether other tasks' latents are read from the same trunk as a map of classes."""
+        return self.codec.class_count > 0 and set(self.config.tasks) != {"segmentation"}
+
+    def draw(self, stage: StageConfig, seed: int, number: int) -> _Drawn:
+        """The frames of a step."""
+        config = self.config
+        image, wanted = self.frames.seen(
+            stage, config.seed + seed, number, augment_of(config), self.answers, config.codec.aside
+        )
+        image, prefixes = ready(config, self.codec.layout, image)
+        alone = _ALONE if self.shares_trunk else dict.fromkeys(_ALONE, 0.0)
+        return _Drawn(image, wanted, prefixes, Kinds.random(len(image), image.device, **alone))
+
+    def terms(self, drawn: _Drawn, maps: Sequence[Tensor], logits: Tensor | None, done: float) -> dict[str, Tensor]:
+        """How far what is decoded of an encoder's `maps` and `logits` is from the answers, after a share `done` of a
+        training."""
+        layout, kinds, classes, terms = self.codec.layout, drawn.kinds, None, {}
+        with mixed_precision(drawn.image.device):
             if logits is not None:
-                classes = one_hot(logits, layout.finest(prefixes) * kinds.classes)
-            got = codec.decode(kinds.of(maps), prefixes, classes)
-        weights = kinds.importance(importance(config.codec, layout, prefixes), targets)
-        for task in answers:
-            terms[task] = distance(task, got[task], as_output(task, wanted[task]), weights[task])
+                classes = one_hot(logits, layout.finest(drawn.prefixes) * kinds.classes)
+            got = self.codec.decode(kinds.of(maps), drawn.prefixes, classes)
+        weights = kinds.importance(importance(self.config.codec, layout, drawn.prefixes), self.config.tasks)
+        for task in self.answers:
+            terms[task] = distance(task, got[task], as_output(task, drawn.wanted[task]), weights[task])
         if logits is not None:
             terms["segmentation"] = _DOUBTS * terms["segmentation"]
-            terms["map"] = _HELD * FROM_TARGETS["segmentation"](logits, wanted["segmentation"]).mean()
-        if eyes is not None:
-            terms |= _of_whole_frames(config, eyes, image, got, weights, done)
-        return with_rate(terms, codec, maps, prefixes, control, done)
+        if self.eyes is not None:
+            terms |= _of_whole_frames(self.config, self.eyes, drawn.image, got, weights, done)
+        return terms
 
-    meaning = f"answers, {layout.text}"
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The frames of a step: `image` [N,3,H,W], the answers `wanted` for them, and of how many layers [N] of which kinds
+    each is decoded."""
+
+    image: Tensor
+    wanted: Mapping[str, Tensor]
+    prefixes: Tensor
+    kinds: Kinds
+
+
+def _learn_together(exercise: _Exercise, folder: Path, basis: str) -> None:
+    """Train encoder and decoder; of the encoder a map of classes only where its trunk is another task's too."""
+    config, codec = exercise.config, exercise.codec
+    learning, control, stage = exercise.shares_trunk, rate_control(config), config.codec.light
+    reader = nn.ModuleList([codec.encoder.trunk, codec.encoder.class_map] if codec.class_count else [])
+    reader.requires_grad_(learning)
+
+    def step(number: int) -> tuple[Tensor, dict[str, float]]:
+        reader.train(learning)  # a map that stays is decoded as it will be: with statistics of all frames
+        drawn, done = exercise.draw(stage, 3, number), number / stage.steps
+        with mixed_precision(drawn.image.device):
+            maps, logits = codec.encoder(drawn.image)
+        maps = in_full(maps)
+        terms = exercise.terms(drawn, maps, logits, done)
+        if logits is not None:
+            terms["map"] = _HELD * FROM_TARGETS["segmentation"](logits, drawn.wanted["segmentation"]).mean()
+        return with_rate(terms, codec, maps, drawn.prefixes, control, done)
+
+    meaning = f"answers, {codec.layout.text}"
     Stage("light", folder, codec, stage, control, meaning, orthogonal=True, basis=basis).run(step)
-    return codec
+
+
+def _learn_to_read(exercise: _Exercise, stage: StageConfig, folder: Path, basis: str) -> None:
+    """Train the decoder on, for an encoder that no longer changes."""
+    codec = exercise.codec
+    codec.encoder.eval()
+
+    def step(number: int) -> tuple[Tensor, dict[str, float]]:
+        drawn = exercise.draw(stage, 7, number)
+        with torch.no_grad(), mixed_precision(drawn.image.device):
+            maps, logits = codec.encoder(drawn.image)
+        terms = exercise.terms(drawn, in_full(maps), logits, done=1.0)
+        return sum(terms.values()), {name: term.item() for name, term in terms.items()}
+
+    basis = f"{basis}, encoder {digest_of([codec.encoder])}"
+    meaning = f"answers, {codec.layout.text}"
+    Stage("decoder", folder, codec.decoder, stage, meaning=meaning, orthogonal=True, basis=basis).run(step)
 
 
 def _of_whole_frames(
@@ -121,9 +190,7 @@ def _of_whole_frames(
     return {name: weight * term for name, term in seen.items()}
 
 
-def learn_map(
-    config: TrainConfig, frames: Frames, answers: Tensor, encoder: Encoder, folder: Path, basis: str
-) -> None:
+def learn_map(config: TrainConfig, frames: Frames, answers: Tensor, encoder: Encoder, folder: Path, basis: str) -> None:
     """Train the encoder's trunk, and what reads a map of classes from it, to give the segmentation network's `answers`
     as of averaged_answers."""
     stage, reader = config.codec.classes, nn.ModuleDict({"trunk": encoder.trunk, "classes": encoder.class_map})

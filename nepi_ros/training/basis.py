@@ -23,9 +23,13 @@ def basis_of(config: TrainConfig, frames: Frames, augment: AugmentConfig, given:
     size = f"{config.input.width}x{config.input.height}"
     parts = {"frames": frames.digest, "tasks": _short(tasks), "input": size, "augment": _short(augment)}
     if given:
-        weights = [weight.cpu().numpy().tobytes() for network in given for weight in network.state_dict().values()]
-        parts["networks"] = _short(weights)
+        parts["networks"] = digest_of(given)
     return ", ".join(f"{name} {value}" for name, value in (parts | {"seed": config.seed}).items())
+
+
+def digest_of(networks: Sequence[nn.Module]) -> str:
+    """Eight letters that change with the networks' weights."""
+    return _short([weight.cpu().numpy().tobytes() for network in networks for weight in network.state_dict().values()])
 
 
 def _short(content: object) -> str:

@@ -179,12 +179,13 @@ class CodecConfig:
     encoder and the wide decoder, left out with 0 steps; imitation: of the light encoder by the strong one's example,
     both for `targets` alone; light: of the light encoder and the slim decoder together; classes: before it, of what
     reads a map of classes, where `layers` has one, with a rectangle of another frame in a share of the frames
-    (`pasted`). aside: from where else frames are seen, by their depths. views: those of a frame whose answers are
-    averaged. kept: how many of the layers, from the first, the bundle gets; all without it. Where later layers help
-    training and hurt the answers, they are better left out. judged: the share of a batch's frames that a task's network
-    judges, all without it: what is easily learnt needs few. augment: changes to the frames that the codec is trained
-    on, where they are not those for the target networks: objects should be as large as in the frames to come. pictures:
-    whether the bundle's layers go on with JPEGs of the frame, as far as these are worth more than the latent.
+    (`pasted`); decoder: after it, of a decoder that gives `answers`, for an encoder that stays. aside: from where
+    else frames are seen, by their depths. views: those of a frame whose answers are averaged. kept: how many of the
+    layers, from the first, the bundle gets; all without it. Where later layers help training and hurt the answers,
+    they are better left out. judged: the share of a batch's frames that a task's network judges, all without it:
+    what is easily learnt needs few. augment: changes to the frames that the codec is trained on, where they are not
+    those for the target networks: objects should be as large as in the frames to come. pictures: whether the
+    bundle's layers go on with JPEGs of the frame, as far as these are worth more than the latent.
     """
 
     layers: str = "4/whole, 2 x 1/64, 2 x 2/64, 4 x 1/32, 2 x 2/32, 8 x 1/16, 8 x 2/16"
@@ -206,6 +207,7 @@ class CodecConfig:
     views: ViewsConfig = field(default_factory=ViewsConfig)
     pasted: float = 0.0
     aside: AsideConfig | None = None
+    decoder: StageConfig | None = None
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -213,6 +215,8 @@ class CodecConfig:
         for entry in ("pictures", "named"):
             if not isinstance(value := getattr(self, entry), bool):
                 raise ConfigError(f"codec.{entry}: {value!r} is neither true nor false")
+        if self.decoder is not None and self.objective != "answers":
+            raise ConfigError("codec.decoder: needs objective: answers")
         if not self.target_bytes > 0 or not 0 <= self.full_share <= 1:
             raise ConfigError("codec: target_bytes must be more than 0, and full_share from 0 to 1")
         for entry in ("byte_weight", "seen"):
@@ -317,7 +321,8 @@ class TrainConfig:
 
 _NESTED = {"input": InputConfig, "augment": AugmentConfig, "targets": TargetsConfig, "codec": CodecConfig,
            "scenes": ScenesConfig, "views": ViewsConfig, "aside": AsideConfig,
-           **dict.fromkeys(("joint", "tune", "robust", "strong", "imitation", "light", "classes"), StageConfig),
+           **dict.fromkeys(("joint", "tune", "robust"), StageConfig),
+           **dict.fromkeys(("strong", "imitation", "light", "classes", "decoder"), StageConfig),
            }  # fmt: skip
 
 
