@@ -55,7 +55,8 @@ class ClassMapCoder:
         moves = _move_frequencies()
         self.weights, self.move_weights = weights(tables.frequencies), weights(moves)
         self._likeliest = tables.frequencies.argmax(axis=1).astype(np.int32)
-        self._bits, self._move_bits = -np.log2(tables.frequencies / np.float32(TOTAL)), -np.log2(moves[0] / TOTAL)
+        self._bits = -np.log2(tables.frequencies.ravel() / np.float32(TOTAL))
+        self._move_bits = -np.log2(moves[0] / TOTAL)
 
     def code(self, raster: np.ndarray) -> CodedMap:
         """A map, int8 [P] row by row, ready to be written. Raises ValueError for what is no class."""
@@ -77,7 +78,8 @@ class ClassMapCoder:
 
     def bits(self, coded: CodedMap) -> np.ndarray:
         """What the model says each part takes, in bits, float64."""
-        parts = np.add.reduceat(self._bits[coded.rows, coded.classes].astype(np.float64), self.lattice.parts[:-1])
+        bits = self._bits.take(coded.rows * self.tables.classes + coded.classes)
+        parts = np.add.reduceat(bits, self.lattice.parts[:-1], dtype=np.float64)
         parts[0] += 0.0 if coded.move is None else self._move_bits[np.add(coded.move, _FARTHEST)].sum()
         return parts
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from nepi_ros.codec.classlattice import ClassLattice
@@ -21,6 +22,7 @@ _MAX_ENTRIES = 1 << 22
 _MAX_LISTED = 1 << 21  # contexts of up to 19 classes in a map of 128 x 128 places, of 9 given an earlier map too
 MAX_CONTEXTS = 1 << 21
 """Frequencies of single contexts that are fitted at most: half of what a file may have."""
+_BESIDE = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 _demand = partial(demand, "tables of classes")
 
@@ -110,13 +112,9 @@ def all_stages(stages: int, classes: int) -> int:
 def stages_after(lattice: ClassLattice, earlier: np.ndarray, classes: int) -> np.ndarray:
     """The stage intp [P] of each place, in coding order, given an earlier map int8 [H, W]: after the S of the lattice
     come 2 K for each of these, by the class there and by whether a place beside it has another one."""
-    edge = np.zeros(earlier.shape, bool)
-    down, across = earlier[1:] != earlier[:-1], earlier[:, 1:] != earlier[:, :-1]
-    edge[1:] |= down
-    edge[:-1] |= down
-    edge[:, 1:] |= across
-    edge[:, :-1] |= across
-    before = (2 * earlier.astype(np.intp) + edge).ravel()[lattice.order]
+    named = earlier.astype(np.uint8)
+    edge = cv2.morphologyEx(named, cv2.MORPH_GRADIENT, _BESIDE) > 0
+    before = (2 * named + edge).ravel().take(lattice.order)
     return lattice.stage[-1] + 1 + 2 * classes * lattice.stage + before
 
 
