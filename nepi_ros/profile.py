@@ -34,6 +34,10 @@ class Profile:
         self._check(layers)
         return min(self._curve(task)[layers - 1] for task in tasks) if layers else 0.0
 
+    def accuracies_of(self, tasks: Iterable[str]) -> tuple[float, ...]:
+        """`accuracy_of` the first 1, 2, ... layers."""
+        return tuple(map(min, zip(*map(self._curve, tasks), strict=True)))
+
     def useful_layers(self, tasks: Iterable[str], most: int | None = None, tolerance: float = 0.002) -> int:
         """The smallest prefix with which each task agrees as well as with the first `most` layers (None: all), within
         `tolerance`."""
@@ -50,10 +54,10 @@ class Profile:
         A prefix that ends within a layer may be worse than one without that layer.
         """
         found, best = [], -1.0
-        for layers in range(1, self.useful_layers(tasks, most) + 1):
-            if self.accuracy_of(layers, tasks) > best:
+        for layers, accuracy in enumerate(self.accuracies_of(tasks)[: self.useful_layers(tasks, most)], 1):
+            if accuracy > best:
                 found.append(layers)
-                best = self.accuracy_of(layers, tasks)
+                best = accuracy
         return tuple(found)
 
     def layers_within(self, tasks: Iterable[str], budget: float) -> int:

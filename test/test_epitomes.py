@@ -21,7 +21,7 @@ from nepi_ros.codec import (
 )
 from nepi_ros.link.wire import packets, wire_bytes
 from nepi_ros.msg import Epitome
-from nepi_ros.nodes.epitomes import OutgoingFrame, choices, data_room, segments_within, wire_size
+from nepi_ros.nodes.epitomes import Cuts, OutgoingFrame, data_room, wire_size
 
 LAYERS = [LayerShape(1, 40, 50)] * 4
 CODER, LATENTS, _ = golden.load()
@@ -64,7 +64,7 @@ def test_segments_of_several_messages_within_a_budget(encoded, mtu):
 
 @pytest.mark.parametrize("mtu", [576, 1500])
 def test_choices_cost_what_segments_do(encoded, mtu):
-    found = choices(encoded, (0.5, 0.6, 0.7, 0.8, 0.9), "camera", mtu)
+    found = Cuts(encoded, (0.5, 0.6, 0.7, 0.8, 0.9), "camera", mtu).choices()
     room = data_room("camera", mtu)
     costs = [wire_size(encoded.segments(count, room), "camera", mtu) for count in range(1, encoded.layers + 1)]
     assert found.sizes == pytest.approx(costs, abs=2 * len(LAYERS)) and list(found.worth) == [0.5, 0.6, 0.7, 0.8]
@@ -73,7 +73,7 @@ def test_choices_cost_what_segments_do(encoded, mtu):
 def test_a_longer_prefix_that_is_worth_less_is_not_sent(encoded):
     assert encoded.layers == 4
     for worth, sent in (((0.5, 0.6, 0.7, 0.8), 4), ((0.5, 0.6, 0.7, 0.6), 3), ((0.5, 0.4, 0.3, 0.5), 1)):
-        assert segments_within(encoded, 10**6, worth, "camera", 1500)[-1].stop == sent
+        assert Cuts(encoded, worth, "camera", 1500).within(10**6)[-1].stop == sent
 
 
 def test_a_first_layer_that_is_smaller_than_the_model_has_it_is_sent():
@@ -82,9 +82,9 @@ def test_a_first_layer_that_is_smaller_than_the_model_has_it_is_sent():
     coder = LayeredCoder(fit_tables(latents, [LayerShape(40, 1, 1)]), [LayerShape(40, 1, 1)])
     frame = EncodedFrame(coder.code(latents[1]), 1)
     written = wire_size(frame.segments(1, 1000), "", 1500)
-    assert written < choices(frame, (0.5,), "", 1500).sizes[0]
-    assert segments_within(frame, written, (0.5,), "", 1500)
-    assert not segments_within(frame, written - 1, (0.5,), "", 1500)
+    assert written < Cuts(frame, (0.5,), "", 1500).choices().sizes[0]
+    assert Cuts(frame, (0.5,), "", 1500).within(written)
+    assert not Cuts(frame, (0.5,), "", 1500).within(written - 1)
 
 
 def test_pictures_are_sent_where_the_budget_has_room_for_them(tmp_path):
@@ -92,11 +92,11 @@ def test_pictures_are_sent_where_the_budget_has_room_for_them(tmp_path):
     frame = Encoder(bundle).encode(tiny_frames(1, seed=5)[0])
     worth, room = range(frame.layers), data_room("camera", 1500)
     costs = [wire_size(frame.segments(count, room), "camera", 1500) for count in range(1, frame.layers + 1)]
-    about = choices(frame, worth, "camera", 1500).sizes
+    about = Cuts(frame, worth, "camera", 1500).choices().sizes
     assert costs == sorted(costs) and about == pytest.approx(costs, rel=0.25)
     for layers in range(bundle.layer_count - len(PICTURES), frame.layers + 1):
-        assert segments_within(frame, costs[layers - 1] * 5 // 4, worth, "camera", 1500)[-1].stop >= layers
-        assert segments_within(frame, costs[layers - 1] - 1, worth, "camera", 1500)[-1].stop < layers
+        assert Cuts(frame, worth, "camera", 1500).within(costs[layers - 1] * 5 // 4)[-1].stop >= layers
+        assert Cuts(frame, worth, "camera", 1500).within(costs[layers - 1] - 1)[-1].stop < layers
 
 
 def test_the_best_that_fits_is_sent_though_a_picture_may_be_smaller_than_the_latent(tmp_path):
@@ -106,7 +106,7 @@ def test_the_best_that_fits_is_sent_though_a_picture_may_be_smaller_than_the_lat
     room, worth = data_room("camera", 1500), range(frame.layers)
     *latents, picture = (wire_size(frame.segments(count, room), "camera", 1500) for count in range(1, frame.layers + 1))
     assert picture < latents[-1]
-    assert segments_within(frame, picture, worth, "camera", 1500)[-1].stop == frame.layers
+    assert Cuts(frame, worth, "camera", 1500).within(picture)[-1].stop == frame.layers
 
 
 @pytest.mark.parametrize("mtu", [576, 1500])
@@ -124,9 +124,9 @@ def test_what_says_nothing_is_not_sent(tmp_path):
     worth = [profile.accuracy_of(layers, ["segmentation"]) for layers in range(1, frame.layers + 1)]
     assert frame.least == 7 and not frame.segment(0, 6).stream  # six layers of numbers come before the map
     least = wire_size(frame.segments(frame.least, data_room("camera", 1500)), "camera", 1500)
-    assert not segments_within(frame, least - 1, worth, "camera", 1500)
-    assert segments_within(frame, least, worth, "camera", 1500)[-1].stream
-    found = choices(frame, worth, "camera", 1500)
+    assert not Cuts(frame, worth, "camera", 1500).within(least - 1)
+    assert Cuts(frame, worth, "camera", 1500).within(least)[-1].stream
+    found = Cuts(frame, worth, "camera", 1500).choices()
     assert len(found.sizes) == len(found.worth) == frame.layers - 6 and abs(found.sizes[0] - least) <= 2
 
 
@@ -134,7 +134,7 @@ def check_budgets(frame: EncodedFrame, mtu: int) -> None:
     room = data_room("camera", mtu)
     costs = [wire_size(frame.segments(count, room), "camera", mtu) for count in range(1, frame.layers + 1)]
     for budget in {cost + more for cost in costs for more in (-1, 0, 5)}:
-        segments = segments_within(frame, budget, range(frame.layers), "camera", mtu)
+        segments = Cuts(frame, range(frame.layers), "camera", mtu).within(budget)
         assert wire_size(segments, "camera", mtu) <= budget
         got = segments[-1].stop if segments else 0
         affordable = max((count for count, cost in enumerate(costs, 1) if cost <= budget), default=0)

@@ -4,6 +4,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +32,7 @@ class EncodedFrame:
     layers: int
     album: Album | None = None
 
-    @property
+    @cached_property
     def least(self) -> int:
         """The fewest layers that say anything: before them may come some of a kind that the frame goes without."""
         return int(np.argmax(self.latent.bits[1:] > 0)) + 1

@@ -30,6 +30,8 @@ about 380 bytes per second. Every remote computer that subscribes gets packets o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 MTU = 1500
 RTPS_BYTES = 20 + 16 + 12 + 24 + 60
 FRAGMENT_EXTRA = 12
@@ -54,6 +56,7 @@ def packets(serialised: int, mtu: int = MTU) -> tuple[int, ...]:
     )
 
 
+@lru_cache(maxsize=1 << 14)  # asked for some hundred sizes of every frame
 def wire_bytes(serialised: int, mtu: int = MTU) -> int:
     """Bytes on the wire of a message of so many serialised bytes.
 

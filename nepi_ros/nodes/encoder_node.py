@@ -27,7 +27,7 @@ from nepi_ros.link.control import ControlSettings, LinkControl
 from nepi_ros.link.wire import wire_bytes
 from nepi_ros.msg import EncoderStatus, Epitome, LinkReport
 from nepi_ros.nodes.encoder_state import EncoderState, LastFrame
-from nepi_ros.nodes.epitomes import OutgoingFrame, choices, data_room, segments_within, wire_size
+from nepi_ros.nodes.epitomes import Cuts, OutgoingFrame, wire_size
 from nepi_ros.nodes.fallback import Fallback
 from nepi_ros.nodes.frame_encoder import FrameEncoder
 from nepi_ros.nodes.latency import nanoseconds
@@ -245,14 +245,12 @@ class EncoderNode(ManagedNode):
         with self._rule_lock:
             before = self._sent_frames.before(self._sequence) if p.inter_frame else None
         encoded, size = self._encoder.encode(message, tasks, p.pictures, before.earlier if before else None)
-        least = wire_size(encoded.segments(encoded.least, data_room(header.frame_id, mtu)), header.frame_id, mtu)
-        profile = self._bundle.profile_of(tasks)
-        worth = [profile.accuracy_of(layers, tasks) for layers in range(1, encoded.layers + 1)]
-        possible = choices(encoded, worth, header.frame_id, mtu)
+        cuts = Cuts(encoded, self._bundle.profile_of(tasks).accuracies_of(tasks), header.frame_id, mtu)
+        least, choices = cuts.least_bytes(), cuts.choices()
         with self._rule_lock:
-            budget = self._rule.budget(time.monotonic(), self._age(message, arrival), least, possible)
+            budget = self._rule.budget(time.monotonic(), self._age(message, arrival), least, choices)
             dead = self._rule.state(time.monotonic()).link == DEAD
-        segments = segments_within(encoded, budget.bytes, worth, header.frame_id, mtu)
+        segments = cuts.within(budget.bytes)
         if segments:
             grant = budget.result_bytes, giving_way(tasks)
             back = before.back_from(self._sequence) if before and encoded.latent.after else 0

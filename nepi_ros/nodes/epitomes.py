@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from rclpy.serialization import serialize_message
@@ -35,35 +35,52 @@ def wire_size(segments: Iterable[Segment], frame_id: str, mtu: int) -> int:
     return sum(wire_bytes(envelope_bytes(frame_id) + len(segment.stream), mtu) for segment in segments)
 
 
-def choices(frame: EncodedFrame, worth: Sequence[float], frame_id: str, mtu: int) -> Choices:
-    """What each prefix of a frame that says anything costs on the wire, by the model's sizes, and what it is `worth`
-    (one per layer). Ordinary are those without a picture."""
-    sizes, first = _wire_about(frame, frame_id, mtu), frame.least - 1
-    ordinary = max(sizes[: frame.latent.layers])
-    return Choices(np.array(sizes[first:]), np.array(worth[first : frame.layers]), ordinary)
+@dataclass(frozen=True)
+class Cuts:
+    """The prefixes of a frame that say anything: what each costs on the wire, and what it is `worth` (one per layer).
 
+    By the model's sizes, until one is written."""
 
-def _wire_about(frame: EncodedFrame, frame_id: str, mtu: int) -> list[int]:
-    envelope, prefixes = envelope_bytes(frame_id), frame.sizes_about(data_room(frame_id, mtu))
-    return [sum(wire_bytes(envelope + size, mtu) for size in sizes) for sizes in prefixes]
+    frame: EncodedFrame
+    worth: Sequence[float]
+    frame_id: str
+    mtu: int
 
+    @cached_property
+    def _about(self) -> list[int]:
+        """Bytes on the wire of the first 1, 2, ... layers."""
+        envelope, prefixes = envelope_bytes(self.frame_id), self.frame.sizes_about(self._room)
+        return [sum(wire_bytes(envelope + size, self.mtu) for size in sizes) for sizes in prefixes]
 
-def segments_within(
-    frame: EncodedFrame, budget: int, worth: Sequence[float], frame_id: str, mtu: int
-) -> list[Segment]:
-    """The prefix of most `worth` (one per layer) of those that cost at most `budget` bytes on the wire, the shortest of
-    equals; empty when not even the shortest that says anything fits.
+    @property
+    def _room(self) -> int:
+        return data_room(self.frame_id, self.mtu)
 
-    The model's sizes say what to try; what is counted is what was written.
-    """
-    about = _wire_about(frame, frame_id, mtu)
-    fitting = [layers for layers, size in enumerate(about, 1) if layers >= frame.least and size <= budget + _INEXACT]
-    # The shortest is tried whatever the model says of it: nothing else is left.
-    for layers in sorted(fitting or [frame.least], key=lambda layers: (-worth[layers - 1], layers)):
-        segments = frame.segments(layers, data_room(frame_id, mtu))
-        if wire_size(segments, frame_id, mtu) <= budget:
-            return segments
-    return []
+    def least_bytes(self) -> int:
+        """What the shortest costs, written."""
+        return self._cost(self.frame.segments(self.frame.least, self._room))
+
+    def choices(self) -> Choices:
+        """All of them for the rule that sizes frames. Ordinary are those without a picture."""
+        first, latents = self.frame.least - 1, self.frame.latent.layers
+        sizes, worth = np.array(self._about[first:]), np.array(self.worth[first : self.frame.layers])
+        return Choices(sizes, worth, max(self._about[:latents]))
+
+    def within(self, budget: int) -> list[Segment]:
+        """That of most worth of those that cost at most `budget` bytes, the shortest of equals; empty when not even the
+        shortest fits. What is counted is what was written."""
+        least = self.frame.least
+        sizes = enumerate(self._about[least - 1 :], least)
+        fitting = [layers for layers, size in sizes if size <= budget + _INEXACT]
+        # The shortest is tried whatever the model says of it: nothing else is left.
+        for layers in sorted(fitting or [least], key=lambda layers: (-self.worth[layers - 1], layers)):
+            segments = self.frame.segments(layers, self._room)
+            if self._cost(segments) <= budget:
+                return segments
+        return []
+
+    def _cost(self, segments: Iterable[Segment]) -> int:
+        return wire_size(segments, self.frame_id, self.mtu)
 
 
 @dataclass(frozen=True)
