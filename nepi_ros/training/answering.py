@@ -29,6 +29,7 @@ from nepi_ros.training.loop import Stage, mixed_precision
 from nepi_ros.training.losses import FROM_TARGETS, distance
 from nepi_ros.training.networks import Encoder
 from nepi_ros.training.steps import (
+    FADED,
     augment_of,
     importance,
     in_full,
@@ -40,8 +41,8 @@ from nepi_ros.training.steps import (
 )
 
 # Shares of the frames that come with one kind of layers alone: few with a map of classes, which says all of its own
-# answer but small doubts.
-_ALONE = {"numbers": 0.4, "classes": 0.1}
+# answer but small doubts; many with the numbers, which beside a map would lean on it.
+_ALONE = {"numbers": 0.6, "classes": 0.1}
 # How much the map is held to the answers while its trunk learns for other tasks too.
 _HELD = 2.0
 # How much the answer that is made of a map counts: little, for the map says most of it.
@@ -163,7 +164,8 @@ def _learn_to_read(exercise: _Exercise, stage: StageConfig, folder: Path, basis:
         drawn = exercise.draw(stage, 7, number)
         with torch.no_grad(), mixed_precision(drawn.image.device):
             maps, logits = codec.encoder(drawn.image)
-        terms = exercise.terms(drawn, in_full(maps), logits, done=1.0)
+        # What is seen in the image counts half of what it did at first: what it takes from, the encoder, stays.
+        terms = exercise.terms(drawn, in_full(maps), logits, done=FADED)
         return sum(terms.values()), {name: term.item() for name, term in terms.items()}
 
     basis = f"{basis}, encoder {digest_of([codec.encoder])}"
