@@ -39,7 +39,7 @@ def wire_size(segments: Iterable[Segment], frame_id: str, mtu: int) -> int:
 class Cuts:
     """The prefixes of a frame that say anything: what each costs on the wire, and what it is `worth` (one per layer).
 
-    By the model's sizes, until one is written."""
+    Costs are by the entropy coder's model, and true to a few bytes, until a prefix is written."""
 
     frame: EncodedFrame
     worth: Sequence[float]
