@@ -53,12 +53,8 @@ class Profile:
 
         A prefix that ends within a layer may be worse than one without that layer.
         """
-        found, best = [], -1.0
-        for layers, accuracy in enumerate(self.accuracies_of(tasks)[: self.useful_layers(tasks, most)], 1):
-            if accuracy > best:
-                found.append(layers)
-                best = accuracy
-        return tuple(found)
+        useful = self.accuracies_of(tasks)[: self.useful_layers(tasks, most)]
+        return tuple(place + 1 for place in improvements(useful))
 
     def layers_within(self, tasks: Iterable[str], budget: float) -> int:
         """The largest prefix whose mean bytes fit `budget` bytes; 0 when not even the first layer does."""
@@ -103,6 +99,20 @@ class Profile:
         if not isinstance(frames, int) or frames < 0:
             raise BundleError("profile frames is not a number of frames")
         return cls(sizes, agreement, accuracy, target, frames)
+
+
+def improvements(curve: Iterable[float]) -> list[int]:
+    """The places of values above all before them, from 0 up.
+
+    >>> improvements([0.5, 0.4, 0.5, 0.6])
+    [0, 3]
+    """
+    found, best = [], -math.inf
+    for place, value in enumerate(curve):
+        if value > best:
+            found.append(place)
+            best = value
+    return found
 
 
 def _numbers(values: Any, what: str, count: int, low: float, high: float) -> tuple[float, ...]:

@@ -94,6 +94,11 @@ class _Exercise:
         """Whether other tasks' latents are read from the same trunk as a map of classes."""
         return self.codec.class_count > 0 and set(self.config.tasks) != {"segmentation"}
 
+    @property
+    def meaning(self) -> str:
+        """What weights learnt with it stand for, as of Stage."""
+        return f"answers, {self.codec.layout.text}"
+
     def draw(self, stage: StageConfig, seed: int, number: int) -> _Drawn:
         """The frames of a step."""
         config = self.config
@@ -151,8 +156,7 @@ def _learn_together(exercise: _Exercise, folder: Path, basis: str) -> None:
             terms["map"] = _HELD * FROM_TARGETS["segmentation"](logits, drawn.wanted["segmentation"]).mean()
         return with_rate(terms, codec, maps, drawn.prefixes, control, done)
 
-    meaning = f"answers, {codec.layout.text}"
-    Stage("light", folder, codec, stage, control, meaning, orthogonal=True, basis=basis).run(step)
+    Stage("light", folder, codec, stage, control, exercise.meaning, orthogonal=True, basis=basis).run(step)
 
 
 def _learn_to_read(exercise: _Exercise, stage: StageConfig, folder: Path, basis: str) -> None:
@@ -164,13 +168,12 @@ def _learn_to_read(exercise: _Exercise, stage: StageConfig, folder: Path, basis:
         drawn = exercise.draw(stage, 7, number)
         with torch.no_grad(), mixed_precision(drawn.image.device):
             maps, logits = codec.encoder(drawn.image)
-        # What is seen in the image counts half of what it did at first: what it takes from, the encoder, stays.
+        # What is seen in the image counts half of what it did at first: an encoder that stays loses nothing to it.
         terms = exercise.terms(drawn, in_full(maps), logits, done=FADED)
         return sum(terms.values()), {name: term.item() for name, term in terms.items()}
 
     basis = f"{basis}, encoder {digest_of([codec.encoder])}"
-    meaning = f"answers, {codec.layout.text}"
-    Stage("decoder", folder, codec.decoder, stage, meaning=meaning, orthogonal=True, basis=basis).run(step)
+    Stage("decoder", folder, codec.decoder, stage, None, exercise.meaning, orthogonal=True, basis=basis).run(step)
 
 
 def _of_whole_frames(

@@ -15,7 +15,7 @@ from nepi_ros.bench.wire import epitome_room, epitome_wire
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import CodedLatent, Decoder, Encoder, Kind
 from nepi_ros.errors import ConfigError
-from nepi_ros.profile import Profile
+from nepi_ros.profile import Profile, improvements
 
 _MOST_SETTINGS = 40
 
@@ -57,7 +57,7 @@ class EpitomePeer:
         sizes = profile.bytes[: len(self._bundle.layers)]
         if not self._back:
             return _spaced(sizes, _MOST_SETTINGS)
-        better = sorted({place for curve in profile.agreement.values() for place in _better(curve[: len(sizes)])})
+        better = sorted({place for curve in profile.agreement.values() for place in improvements(curve[: len(sizes)])})
         return [better[place] for place in _spaced([sizes[place] for place in better], _MOST_SETTINGS // 2)]
 
     def code(self, run: Sequence[Frame], setting: Setting) -> Iterator[Coded]:
@@ -75,12 +75,6 @@ class EpitomePeer:
             size = sum(len(segment.stream) for segment in payload)
             content = decoder.read(payload, kind, earlier if encoded.latent.after else None)
             yield Coded(size, wire, *decoder.views([content]))
-
-
-def _better(curve: Sequence[float]) -> list[int]:
-    """Places of values above all before them."""
-    best = np.maximum.accumulate([-1.0, *curve])
-    return np.flatnonzero(np.diff(best) > 0).tolist()
 
 
 def _spaced(sizes: Sequence[float], most: int) -> list[int]:
