@@ -91,7 +91,7 @@ class _Artist:
         name = point_key(method, setting, self._frames_id, frame.name)[:10]
         if (arrived := coded.view.picture) is not None:
             arrived = frame.box.crop(arrived)
-        results = self._judge.results(frame, coded.view)
+        results = self._judge.results(frame, coded.view, coded.motion)
         files, words = {}, {}
         for task, result in results.items():
             if REGISTRY[task].dense:

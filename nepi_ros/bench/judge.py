@@ -14,6 +14,7 @@ from nepi_ros.bundle import Bundle
 from nepi_ros.codec import TargetNetworks, View
 from nepi_ros.errors import ConfigError
 from nepi_ros.measure import results_over_source, truth_of
+from nepi_ros.motion import Motion
 from nepi_ros.tasks import REGISTRY, Meter
 
 AGREEMENT = "agreement"
@@ -55,18 +56,29 @@ class Judge:
         self._specs = bundle.tasks
         self._meters = meters_of(bundle)
         self._wanted: dict[int, dict[str, np.ndarray]] = {}
+        self._seen: tuple[View, dict[str, list[np.ndarray]]] | None = None
 
     def counts(self, frame: Frame, coded: Coded | None) -> Counts:
         """Counts of one frame as it was decoded (None: as it is)."""
         wanted = self._wanted.get(id(frame))
         if wanted is None:
             wanted = self._wanted[id(frame)] = self.results(frame, View.of(frame.image))
-        got = wanted if coded is None else self.results(frame, coded.view)
+        got = wanted if coded is None else self.results(frame, coded.view, coded.motion)
         return {task: self._count(task, got[task], wanted[task], truth_of(frame.sample, task)) for task in got}
 
-    def results(self, frame: Frame, view: View) -> dict[str, np.ndarray]:
-        """The tasks' results on what there is to see or is answered, over the frame's source."""
-        return results_over_source(self.networks.see([view]), self._specs, frame.sample, frame.box)
+    def results(self, frame: Frame, view: View, motion: Motion | None = None) -> dict[str, np.ndarray]:
+        """The tasks' results on what there is to see or is answered, over the frame's source; moved, where they are of
+        an earlier frame."""
+        results = results_over_source(self._outputs(view), self._specs, frame.sample, frame.box)
+        if motion is None:
+            return results
+        return {task: motion.moved(found) if REGISTRY[task].dense else found for task, found in results.items()}
+
+    def _outputs(self, view: View) -> dict[str, list[np.ndarray]]:
+        """What the networks say, once where several frames in a row are of one view."""
+        if self._seen is None or self._seen[0] is not view:
+            self._seen = view, self.networks.see([view])
+        return self._seen[1]
 
     def _count(self, task: str, got: np.ndarray, wanted: np.ndarray, truth: np.ndarray | None) -> dict[str, np.ndarray]:
         counts = {}

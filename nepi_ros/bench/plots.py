@@ -22,6 +22,7 @@ COLOURS = {
     "epitome": "#d1105a",
     "epitome_1_back": "#f3a6c0",
     "epitome_3_back": "#e8709a",
+    "epitome_held": "#ff5fb0",
     "jpeg": "#8a6d3b",
     "jpeg_downscaled": "#c79a3a",
     "webp": "#3f8f4f",
@@ -32,6 +33,8 @@ COLOURS = {
     "h264": "#9ccb86",
     "hevc": "#86aee6",
     "av1": "#76cfd0",
+    "hevc_held": "#4f7fd0",
+    "av1_held": "#2fb3b5",
 }
 _FORMAT = "svg"
 

@@ -10,6 +10,7 @@ LABELS = {
     "epitome": "epitome",
     "epitome_1_back": "epitome, given the frame before",
     "epitome_3_back": "epitome, given the third frame before",
+    "epitome_held": "epitome, most frames held",
     "jpeg": "JPEG",
     "jpeg_downscaled": "JPEG, downscaled",
     "webp": "WebP",
@@ -20,6 +21,8 @@ LABELS = {
     "h264": "H.264, low delay",
     "hevc": "HEVC, low delay",
     "av1": "AV1, low delay",
+    "hevc_held": "HEVC, most frames held",
+    "av1_held": "AV1, most frames held",
 }
 HEADER = ("method", "bytes", "95 % interval", "x epitome", "95 % interval", "")
 

@@ -41,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tasks", type=_tasks, metavar="A,B", help=f"some of {','.join(TASKS)} (default: all that the bundle has)")
     add("--rate", type=_positive(float), metavar="HZ", help="frames per second")
     add("--deadline-ms", type=_positive(float), metavar="MS", help="from an image's capture to its results")
+    held = "most frames in a row that are not sent where the picture only moves (default: none)"
+    add("--hold-frames", type=_natural, metavar="N", help=held)
     link = parser.add_mutually_exclusive_group()
     steady = "constant capacity of the link, each way (default: a link that swings and fails as cellular ones do)"
     link.add_argument("--capacity-kbps", type=_positive(float), metavar="KBPS", help=steady)
@@ -105,7 +107,12 @@ def _overrides(
             "frames": len(frame_set),
             "subscribers": 2,  # encoder_node and, once everything is ready, the observer
         },
-        names.ENCODER: {"bundle": path, "tasks": list(tasks), "deadline_ms": deadline},
+        names.ENCODER: {
+            "bundle": path,
+            "tasks": list(tasks),
+            "deadline_ms": deadline,
+            "hold_frames": arguments.hold_frames,
+        },
         names.EDGE_NODE: {"bundle": path},
         names.RESULT: {"deadline_ms": deadline},
         names.LINK: link.overrides,

@@ -4,8 +4,9 @@
 Subscribes `image` (sensor_msgs/Image) or, with `image_transport` "compressed", `image/compressed`; and, from
 result_node, `link_report`. Publishes `epitome` and `~/status`. Callbacks only leave the newest image for a worker
 thread, which converts, encodes and sends as many layers as are useful for the tasks and fit the budget that
-nepi_ros.link.control takes from the reports. What the edge has answered, later frames may be coded given. While the
-link is dead, `fallback` runs a task here (`local/...`).
+nepi_ros.link.control takes from the reports. What the edge has answered, later frames may be coded given. With
+`hold_frames` a frame whose picture has only moved is not sent: `held` tells result_node how it moved. While the link is
+dead, `fallback` runs a task here (`local/...`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from nepi_ros.bundle import Bundle, resolve_bundle
 from nepi_ros.codec import Segment, SentFrames
@@ -25,11 +27,12 @@ from nepi_ros.errors import ConfigError, ImageError
 from nepi_ros.link.budget import DEAD, UNKNOWN, Budget, FrameReport, LinkState
 from nepi_ros.link.control import ControlSettings, LinkControl
 from nepi_ros.link.wire import wire_bytes
-from nepi_ros.msg import EncoderStatus, Epitome, LinkReport
+from nepi_ros.msg import EncoderStatus, Epitome, Held, LinkReport
 from nepi_ros.nodes.encoder_state import EncoderState, LastFrame
 from nepi_ros.nodes.epitomes import Cuts, OutgoingFrame, wire_size
 from nepi_ros.nodes.fallback import Fallback
-from nepi_ros.nodes.frame_encoder import FrameEncoder
+from nepi_ros.nodes.frame_encoder import FrameEncoder, Picture
+from nepi_ros.nodes.holds import Holding
 from nepi_ros.nodes.latency import nanoseconds
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
 from nepi_ros.nodes.mailbox import Worker
@@ -71,6 +74,10 @@ PARAMETERS = (
         "that were trained on a video: half to two thirds of the bytes, less where more stays as it was.",
     ),
     Parameter(
+        "hold_frames", 0, "Most frames in a row that are not sent where the picture has only moved: results of the one "
+        "before, moved with it, stand for theirs. 0 sends all.", "frames", (0, 30),
+    ),
+    Parameter(
         "capacity_override_kbps", 0.0, "What the link carries towards the edge; 0 has it measured.", "kbit/s",
         (0.0, 1e7),
     ),
@@ -104,7 +111,7 @@ class EncoderNode(ManagedNode):
         self._bundle: Bundle | None = None
         self._worker: Worker[Arrival] | None = None
         self._rule = LinkControl()
-        self._sent_frames = SentFrames()
+        self._sent_frames, self._holding = SentFrames(), Holding()
         self._rule_lock = threading.Lock()  # reports come in the executor's thread, frames in the worker's
         self._told = EncoderState()
         self._fallback: Fallback | None = None
@@ -127,6 +134,7 @@ class EncoderNode(ManagedNode):
         self._rule, self._link = LinkControl(self._settings()), UNKNOWN
         self._told = EncoderState()
         self._epitome = self.advertise(Epitome, "epitome", newest(FRAME_MESSAGES, p.deadline_ms / 1e3))
+        self._held = self.advertise(Held, "held", newest(FRAME_MESSAGES))
         self._status = self.advertise(EncoderStatus, "~/status", newest())
         self.get_logger().info(f"bundle {bundle.name} ({bundle.id:016x})")
         if p.pictures and not bundle.pictures:
@@ -136,7 +144,7 @@ class EncoderNode(ManagedNode):
         self._limit = RateLimit()
         with self._rule_lock:
             self._rule.resume()
-            self._sent_frames = SentFrames()
+            self._sent_frames, self._holding = SentFrames(), Holding()
         self._worker = Worker("encoder", self._encode, self._failed)
         self._fallback.start()
         self._image_type, self._image_topic = Image, self.resolve_topic_name("image")
@@ -220,6 +228,8 @@ class EncoderNode(ManagedNode):
             known = self._bundle.latent_layers(report.layers)
             if accepted and (known or not report.layers):  # of a picture alone there is nothing to refer to
                 self._sent_frames.reported(report.sequence, known)
+            if accepted:
+                self._holding.reported(report.sequence, report.layers > 0)
         if accepted:
             self._told.totals.frames_missed += report.missed
         else:
@@ -233,18 +243,35 @@ class EncoderNode(ManagedNode):
             self._told.refused("not an image message")
         else:
             try:
-                self._send(arrival, message)
+                picture = self._encoder.picture(message)
+                if not self._hold(message.header, picture):
+                    self._send(arrival, message, picture)
             except ImageError as error:
                 self._told.refused(str(error))
                 self.problems.report("bad_image", f"{self._image_topic}: {error}")
 
-    def _send(self, arrival: Arrival, message: Image | CompressedImage) -> None:
+    def _hold(self, header: Header, picture: Picture) -> bool:
+        """Tell result_node of a frame that need not be sent; whether it is one."""
+        p = self.parameters
+        if not p.hold_frames:
+            return False
+        with self._rule_lock:
+            held = self._holding.held(
+                time.monotonic(), header, picture.glimpse, task_mask(p.tasks), p.hold_frames, p.deadline_ms / 1e3
+            )
+        if held is None:
+            return False
+        self._held.publish(held)
+        self._told.totals.frames_held += 1
+        return True
+
+    def _send(self, arrival: Arrival, message: Image | CompressedImage, picture: Picture) -> None:
         """Encode a frame, cut it to its budget and publish it, or skip it when not even one layer fits."""
         p, header = self.parameters, message.header
         tasks, mtu = p.tasks, p.mtu
         with self._rule_lock:
             before = self._sent_frames.before(self._sequence) if p.inter_frame else None
-        encoded, size = self._encoder.encode(message, tasks, p.pictures, before.earlier if before else None)
+        encoded = self._encoder.encode(picture, tasks, p.pictures, before.earlier if before else None)
         cuts = Cuts(encoded, self._bundle.profile_of(tasks).accuracies_of(tasks), header.frame_id, mtu)
         least, choices = cuts.least_bytes(), cuts.choices()
         with self._rule_lock:
@@ -254,9 +281,12 @@ class EncoderNode(ManagedNode):
         if segments:
             grant = budget.result_bytes, giving_way(tasks)
             back = before.back_from(self._sequence) if before and encoded.latent.after else 0
-            frame = OutgoingFrame(header, self._sequence, self._bundle.id, task_mask(tasks), *size, *grant, back)
+            size, mask = picture.box.source_size, task_mask(tasks)
+            frame = OutgoingFrame(header, self._sequence, self._bundle.id, mask, *size, *grant, back)
             with self._rule_lock:
                 self._sent_frames.sent(self._sequence, encoded.latent)
+                if p.hold_frames:
+                    self._holding.sent(time.monotonic(), header, picture.glimpse, mask, self._sequence)
             self._hand_over(arrival, frame, segments, budget, mtu)
         else:
             self._told.skipped(budget)

@@ -21,6 +21,7 @@ class Totals:
 
     images_received: int = 0
     frames_sent: int = 0
+    frames_held: int = 0
     frames_dropped: int = 0
     frames_skipped: int = 0
     skipped_too_large: int = 0

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The robot's receiving node: what the edge sends back becomes topics for users, and how late it is.
 
-Subscribes `results`, `camera_info` and, to know which frames were sent, the robot's own `epitome`. Publishes
+Subscribes `results`, `camera_info` and, to know which frames were sent, and which held, the robot's own `epitome` and
+`held`. Publishes
 `segmentation` (mono8 class ids) and `depth` (32FC1 metres), each with its `camera_info`, `classification`,
 `link_report` for encoder_node, and `~/latency_ms` and `~/hit_rate` for plots. All results of a frame cross the radio
 once, whoever subscribes here.
@@ -9,6 +10,8 @@ once, whoever subscribes here.
 Latency is from an image's header stamp to the arrival of its results, on this computer's ROS clock. A result that
 comes after the deadline is late. It is never published where fresh ones are: with `late_results` "drop" it goes
 nowhere, with "publish" it appears on `~/late/segmentation`, `~/late/depth` or `~/late/classification`.
+
+A held frame was not sent: results of the one that was, moved as the picture moved, are published under its own stamp.
 
 Over a thin link results come smaller than the edge is configured to make them; maps are enlarged again, each pixel to
 the nearest, so that no class and no depth appears that was not there, and users see one size.
@@ -28,7 +31,9 @@ from std_msgs.msg import Float32, Header
 from nepi_ros.errors import ImageError
 from nepi_ros.image import depth_image, label_image, scaled_camera_info
 from nepi_ros.letterbox import result_size
-from nepi_ros.msg import Classification, Epitome, LinkReport, Results
+from nepi_ros.motion import Motion
+from nepi_ros.msg import Classification, Epitome, Held, LinkReport, Results
+from nepi_ros.nodes.holds import Holds, motion_of
 from nepi_ros.nodes.latency import LatencySummary, LatencyWindow, nanoseconds
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
 from nepi_ros.nodes.parameters import Parameter
@@ -74,7 +79,7 @@ class ResultNode(ManagedNode):
         self._fresh: dict[str, Publisher] = {}
         self._late: dict[str, Publisher] = {}
         self._infos: dict[str, Publisher] = {}
-        self._way_back = WayBack()
+        self._way_back, self._holds = WayBack(), Holds()
         self._restored = 0
         self._source: tuple[int, int] | None = None
         super().__init__("result_node", PARAMETERS)
@@ -95,8 +100,10 @@ class ResultNode(ManagedNode):
         self.listen(Results, "results", self._on_results, newest(FRAME_MESSAGES))
         self.listen(CameraInfo, "camera_info", self._on_camera_info, newest())
         self.listen(Epitome, "epitome", self._on_epitome, newest(FRAME_MESSAGES))
+        self.listen(Held, "held", self._on_held, newest(FRAME_MESSAGES))
 
     def release(self) -> None:
+        self._holds = Holds()
         self._camera = None
         self._source = None
 
@@ -133,6 +140,13 @@ class ResultNode(ManagedNode):
             self._window.sent(stamp, message.task_mask, self.get_clock().now().nanoseconds)
             self._source = (message.width, message.height) if message.width and message.height else None
 
+    def _on_held(self, data: bytes) -> None:
+        held = self.read(data, Held, "held")
+        if held is not None:
+            self._window.sent(nanoseconds(held.header.stamp), held.task_mask, self.get_clock().now().nanoseconds)
+            for task, message in self._holds.asked(held):
+                self._pass_on(task, message, held)
+
     def _on_results(self, data: bytes, info: Mapping[str, int]) -> None:
         message = self.read(data, Results, "results")
         if message is None:
@@ -143,18 +157,23 @@ class ResultNode(ManagedNode):
         for task in TASKS:
             if message.names if task == "classification" else getattr(message, task):
                 self._pass_on(task, message)
+                for held in self._holds.came(task, message):
+                    self._pass_on(task, message, held)
 
-    def _pass_on(self, task: str, message: Results) -> None:
-        """Publish a task's result where it belongs, unless it is late and nobody wants it then."""
-        late = self._time(task, message.header)
+    def _pass_on(self, task: str, message: Results, held: Held | None = None) -> None:
+        """Publish a task's result where it belongs, for its own frame or a held one, unless it is late and nobody wants
+        it then."""
+        header = held.header if held else message.header
+        late = self._time(task, header)
         if late and self.parameters.late_results == "drop":
             return
         publisher = (self._late if late else self._fresh)[task]
         try:
             if task == "classification":
-                publisher.publish(_classification(message))
+                publisher.publish(_classification(message, header))
             else:
-                self._restore(task, message, publisher, None if late else self._infos[task])
+                motion = motion_of(held) if held else None
+                self._restore(task, message, header, motion, publisher, None if late else self._infos[task])
         except ImageError as error:
             topic = self.resolve_topic_name("results")
             self.problems.report("damaged", f"{topic}: {task}: {error}; dropped", task)
@@ -193,25 +212,33 @@ class ResultNode(ManagedNode):
             return result
         return cv2.resize(result, size, interpolation=cv2.INTER_NEAREST_EXACT)
 
-    def _restore(self, task: str, message: Results, images: Publisher, infos: Publisher | None) -> None:
+    def _restore(
+        self,
+        task: str,
+        message: Results,
+        header: Header,
+        motion: Motion | None,
+        images: Publisher,
+        infos: Publisher | None,
+    ) -> None:
         """Publish the plain image, and the camera as that image sees it. Costs nothing when nobody listens."""
         if not images.get_subscription_count() and not (infos and infos.get_subscription_count()):
             return
         dense = _DENSE[task]
         result = self._enlarged(task, dense.unpack(bytes(getattr(message, task))))
-        images.publish(dense.make(result, message.header))
+        images.publish(dense.make(motion.moved(result) if motion else result, header))
         self._restored += 1
         if infos is not None and self._camera is not None:
             info = scaled_camera_info(self._camera, result.shape[1], result.shape[0])
-            info.header = message.header
+            info.header = header
             infos.publish(info)
 
 
-def _classification(message: Results) -> Classification:
+def _classification(message: Results, header: Header) -> Classification:
     """Raises ImageError when names and scores do not belong together."""
     if len(message.names) != len(message.scores):
         raise ImageError(f"{len(message.names)} classes have {len(message.scores)} scores")
-    return Classification(header=message.header, names=message.names, scores=message.scores)
+    return Classification(header=header, names=message.names, scores=message.scores)
 
 
 def main(args: Sequence[str] | None = None) -> None:

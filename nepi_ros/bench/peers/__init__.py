@@ -10,6 +10,7 @@ from pathlib import Path
 from nepi_ros.bench.peers.base import Coded, Peer, Setting
 from nepi_ros.bench.peers.epitome import EpitomePeer, MissingPeer, task_blind
 from nepi_ros.bench.peers.grace import Grace, Tables
+from nepi_ros.bench.peers.held import HeldPeer
 from nepi_ros.bench.peers.stills import Avif, Jpeg, JpegDownscaled, WebP
 from nepi_ros.bundle import Bundle
 
@@ -18,7 +19,8 @@ __all__ = ["PEERS", "VIDEO", "Coded", "Peer", "Setting", "make_peers"]
 STILLS = ("jpeg", "jpeg_downscaled", "webp", "avif", "hevc_intra", "grace", "task_blind")
 _BACK = {"epitome_1_back": 1, "epitome_3_back": 3}
 _NO_VIDEO = "these frames are no video: it needs runs of consecutively numbered frames"
-VIDEO = (*_BACK, "h264", "hevc", "av1")
+_HELD = {"epitome_held": "epitome_1_back", "hevc_held": "hevc", "av1_held": "av1"}
+VIDEO = (*_BACK, "epitome_held", "h264", "hevc", "av1", "hevc_held", "av1_held")
 PEERS = ("epitome", *STILLS, *VIDEO)
 """All methods, in the order in which they are shown."""
 
@@ -39,7 +41,13 @@ def make_peers(
     makers |= {name: partial(EpitomePeer, name, bundle, bundle, back) for name, back in _BACK.items()}
     if not is_video:
         makers |= {name: partial(MissingPeer, name, _NO_VIDEO) for name in VIDEO}
-    return {name: makers[name]() if name in makers else _video(name) for name in names}
+
+    def make(name: str) -> Peer:
+        if name in makers:
+            return makers[name]()
+        return HeldPeer(name, make(_HELD[name])) if name in _HELD else _video(name)
+
+    return {name: make(name) for name in names}
 
 
 def _video(name: str) -> Peer:

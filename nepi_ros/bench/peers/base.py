@@ -12,6 +12,7 @@ import numpy as np
 from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.wire import image_wire
 from nepi_ros.codec import View
+from nepi_ros.motion import Motion
 
 Setting = dict[str, Any]
 """One point of a method's range, as it goes into results.json: names and JSON values."""
@@ -19,11 +20,13 @@ Setting = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """A frame coded and decoded: bytes of the code, bytes on the wire, and what there is to see or is answered."""
+    """A frame coded and decoded: bytes of the code, bytes on the wire, and what there is to see or is answered. With a
+    `motion`, that is an earlier frame's, whose results have moved so since."""
 
     size: int
     wire: int
     view: View
+    motion: Motion | None = None
 
 
 class Peer(Protocol):
