@@ -19,7 +19,7 @@ import numpy as np
 
 _WIDTH = 80  # pixels of a glimpse: as many as a result has places
 _CORNERS = {"maxCorners": 120, "qualityLevel": 0.01, "minDistance": 4}
-_FOLLOWING = {"winSize": (11, 11), "maxLevel": 3}
+_FOLLOWING = {"winSize": (9, 9), "maxLevel": 3}
 _LEAST_CORNERS = 12
 _LEAST_SHARE = 0.3  # of an earlier frame's corners that must move alike
 _WITHIN = 1.0  # pixels from where the motion puts them
@@ -67,23 +67,23 @@ class Glimpse:
         """How the picture moved until a later frame; None where that is not known, or more than that has changed."""
         if self.grey.shape != later.grey.shape or len(self.corners) < _LEAST_CORNERS:
             return None
-        there, found, _ = cv2.calcOpticalFlowPyrLK(self.grey, later.grey, self.corners, None, **_FOLLOWING)
+        # As bright as the earlier one, since cameras adapt.
+        now = cv2.add(later.grey, float(self.grey.mean() - later.grey.mean()))
+        there, found, _ = cv2.calcOpticalFlowPyrLK(self.grey, now, self.corners, None, **_FOLLOWING)
         kept = found[:, 0] == 1
         if np.count_nonzero(kept) < _LEAST_CORNERS:
             return None
         matrix, agree = cv2.estimateAffinePartial2D(self.corners[kept], there[kept], ransacReprojThreshold=_WITHIN)
-        if matrix is None or np.count_nonzero(agree) < _LEAST_SHARE * len(kept) or self._changed(matrix, later):
+        if matrix is None or np.count_nonzero(agree) < _LEAST_SHARE * len(kept) or self._changed(matrix, now):
             return None
         places = _places(*self.grey.shape[::-1])
         return Motion((places @ _square(matrix) @ np.linalg.inv(places))[:2])
 
-    def _changed(self, matrix: np.ndarray, later: Glimpse) -> bool:
-        """Whether the picture is another one even when moved; brighter or darker as a whole does not count."""
+    def _changed(self, matrix: np.ndarray, now: np.ndarray) -> bool:
+        """Whether a later picture is another one than this one moved."""
         size = self.grey.shape[::-1]
         moved = cv2.warpAffine(self.grey, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        difference = later.grey.astype(np.int16) - moved
-        brighter = int(difference.mean())
-        return np.count_nonzero(np.abs(difference - brighter) > _OTHER) > _MOST_CHANGED * difference.size
+        return np.count_nonzero(cv2.absdiff(moved, now) > _OTHER) > _MOST_CHANGED * now.size
 
 
 class Hold:

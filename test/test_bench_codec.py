@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from nepi_ros import cli
 from nepi_ros.bench.complexity import Complexity, complexity
 from nepi_ros.bench.cutting import SHARES, cutting
-from nepi_ros.bench.stopwatch import GIVEN, JPEG, MAKING, PICTURE, READING, jpeg, one_core
+from nepi_ros.bench.stopwatch import GIVEN, HOLDING, JPEG, MAKING, PICTURE, READING, jpeg, one_core
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import Encoder, PictureFormat
 from nepi_ros.errors import BundleError
@@ -50,7 +50,7 @@ def test_results_hold_every_step_and_ratio(
 ) -> None:
     assert run(bundle, data, tmp_path) == 0
     found = json.loads((tmp_path / "results.json").read_text())["bundles"][bundle.name]
-    assert set(found["steps_ms"]) == {*MAKING, *READING, *GIVEN, *PICTURE, *JPEG, *bundle.tasks}
+    assert set(found["steps_ms"]) == {*MAKING, *READING, *GIVEN, *PICTURE, *JPEG, HOLDING, *bundle.tasks}
     for row in (*found["steps_ms"].values(), *found["ratios"].values()):
         assert 0 < row["p10"] <= row["median"] <= row["p90"]
     making = sum(found["steps_ms"][name]["p10"] for name in MAKING)

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +18,7 @@ pytest.importorskip("matplotlib")
 from bench_set import HEIGHT, WIDTH, write_set
 
 from nepi_ros.bench.frames import BenchFrames, Frame, load_frames
+from nepi_ros.bench.judge import Judge
 from nepi_ros.bench.peers import PEERS, VIDEO, Peer, make_peers
 from nepi_ros.bench.peers import video as video_module
 from nepi_ros.bench.peers.grace import Grace, measure_sensitivity, pattern, quantisation
@@ -75,6 +78,31 @@ def test_given_an_earlier_frame_the_same_is_seen_in_fewer_bytes(
         assert [c.size for c in given[:back]] == [c.size for c in alone[:back]]
         assert all(g.size < a.size and g.wire < a.wire for g, a in zip(given[back:], alone[back:], strict=True))
         assert all(np.array_equal(g.view.image, a.view.image) for g, a in zip(given, alone, strict=True))
+
+
+def test_held_frames_cost_nothing_and_those_between_are_coded_as_if_there_were_no_others(
+    bundle: Bundle, frames: BenchFrames
+) -> None:
+    coarse = np.random.default_rng(3).integers(0, 256, (12, 20, 3), np.uint8)
+    wide = cv2.resize(coarse, (WIDTH + 32, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    pan = [replace(frames.frames[0], image=np.ascontiguousarray(wide[:, 2 * i : 2 * i + WIDTH])) for i in range(8)]
+    run = [*pan, frames.frames[0]]
+    held, inner = peer("epitome_held", bundle), peer("epitome_1_back", bundle)
+    assert {setting["hold"] for setting in held.settings()} == {2, 5, 9}
+    coded = list(held.code(run, {"layers": len(bundle.layers), "hold": 2}))
+    sent = [0, 3, 6, 8]
+    for place, alone in zip(sent, inner.code([run[i] for i in sent], {"layers": len(bundle.layers)}), strict=True):
+        assert (coded[place].size, coded[place].wire, coded[place].motion) == (alone.size, alone.wire, None)
+        assert np.array_equal(coded[place].view.image, alone.view.image)
+    judge = Judge(bundle)
+    for place in (1, 2, 4, 5, 7):
+        last, now = coded[place // 3 * 3], coded[place]
+        assert (now.size, now.wire) == (0, 0) and now.view is last.view
+        assert now.motion.matrix[0, 2] == pytest.approx(-2 * (place % 3) / WIDTH, abs=0.006)
+        before, after = judge.results(run[place], last.view), judge.results(run[place], now.view, now.motion)
+        for task in bundle.tasks:
+            moved = before[task] if task == "classification" else now.motion.moved(before[task])
+            assert np.array_equal(after[task], moved)
 
 
 def test_a_bundle_that_codes_frames_by_themselves_alone_says_so(tmp_path) -> None:

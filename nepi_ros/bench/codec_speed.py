@@ -17,7 +17,7 @@ from nepi_ros.bench.complexity import complexity
 from nepi_ros.bench.cutting import cutting
 from nepi_ros.bench.memory import peak_memory
 from nepi_ros.bench.speed_plot import speed_plot
-from nepi_ros.bench.stopwatch import JPEG, JPEG_QUALITY, MAKING, READING, Stopwatch
+from nepi_ros.bench.stopwatch import GIVEN, HOLDING, JPEG, JPEG_QUALITY, MAKING, READING, Stopwatch
 from nepi_ros.bundle import Bundle, resolve_bundle
 from nepi_ros.datasets import FrameSet
 from nepi_ros.errors import ConfigError
@@ -96,12 +96,18 @@ def _frames(folder: Path, count: int) -> list[np.ndarray]:
 def _ratios(seconds: Mapping[str, np.ndarray], targets: Sequence[str]) -> dict[str, np.ndarray]:
     making, reading, local = (sum(seconds[name] for name in names) for names in (MAKING, READING, targets))
     quality = f"JPEG q{JPEG_QUALITY}"
+    given = {}
+    if GIVEN[0] in seconds:
+        making_given = making - seconds[MAKING[-1]] + seconds[GIVEN[0]]
+        given = {"target networks / making, given an earlier frame": local / making_given}
     return {
         f"making / {quality} encoding": making / seconds[JPEG[0]],
         f"making / {quality} encoding, input size": making / seconds[JPEG[2]],
         f"reading / {quality} decoding": reading / seconds[JPEG[1]],
         f"reading / {quality} decoding, input size": reading / seconds[JPEG[3]],
         "target networks / making": local / making,
+        **given,
+        "target networks / holding": local / (seconds[MAKING[0]] + seconds[HOLDING]),
         "target networks / reading": local / reading,
     }
 

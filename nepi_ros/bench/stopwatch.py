@@ -19,12 +19,14 @@ import numpy as np
 from nepi_ros.bundle import Bundle
 from nepi_ros.codec import Decoder, Earlier, Encoder, Segment, TargetNetworks, untouched
 from nepi_ros.letterbox import Letterbox
+from nepi_ros.motion import Glimpse, Motion
 from nepi_ros.progress import progress_bar
 
 JPEG_QUALITY = 90
 
 MAKING = ("resize", "encoder network", "entropy encoding")
 READING = ("entropy decoding", "decoder network")
+HOLDING = "seeing that it only moved"
 GIVEN = ("entropy encoding, given an earlier frame", "entropy decoding, given an earlier frame")
 PICTURE = ("largest picture, writing", "largest picture, reading")
 JPEG = ("JPEG encoding", "JPEG decoding", "JPEG encoding, input size", "JPEG decoding, input size")
@@ -36,7 +38,8 @@ class Stopwatch:
     """Times the steps of one bundle, on one core.
 
     MAKING and READING name the steps of an epitome of the whole latent in order; GIVEN those that take the place of its
-    entropy coding in a video, where the bundle is for one; PICTURE those of a bundle's largest picture, which is read
+    entropy coding in a video, where the bundle is for one; HOLDING what comes after the resize where a frame is held;
+    PICTURE those of a bundle's largest picture, which is read
     in place of that; JPEG those of JPEG of quality 90, of the source frame and of the frame at the networks' input
     size; `targets` the target networks'.
     """
@@ -76,6 +79,7 @@ class Stopwatch:
             "entropy encoding": lambda: self._coded(latent),
             "entropy decoding": lambda: self.decoder.read([segment]),
             "decoder network": lambda: self.decoder.views([decoded]),
+            HOLDING: partial(_motion, box, image),
         }
         if self.encoder.coder.takes_earlier:
             steps |= dict(zip(GIVEN, self._given(latent), strict=True))
@@ -100,6 +104,13 @@ class Stopwatch:
         earlier = coder.received(latent, coder.layers)
         segment = self._coded(latent, earlier)
         return lambda: self._coded(latent, earlier), lambda: self.decoder.read([segment], earlier=earlier)
+
+
+def _motion(box: Letterbox, image: np.ndarray) -> Motion | None:
+    """What it takes to see how the picture moved since a frame that was just sent: a pixel, here."""
+    x, y, width, height = box.content
+    now = Glimpse.of(image[y : y + height, x : x + width])
+    return Glimpse(np.roll(now.grey, 1, axis=1)).motion_to(now)
 
 
 def jpeg(bgr: np.ndarray) -> np.ndarray:

@@ -142,10 +142,16 @@ class ResultNode(ManagedNode):
 
     def _on_held(self, data: bytes) -> None:
         held = self.read(data, Held, "held")
-        if held is not None:
-            self._window.sent(nanoseconds(held.header.stamp), held.task_mask, self.get_clock().now().nanoseconds)
-            for task, message in self._holds.asked(held):
-                self._pass_on(task, message, held)
+        if held is None:
+            return
+        try:
+            motion_of(held)
+        except ImageError as error:
+            self.problems.report("damaged", f"{self.resolve_topic_name('held')}: {error}; dropped", "held")
+            return
+        self._window.sent(nanoseconds(held.header.stamp), held.task_mask, self.get_clock().now().nanoseconds)
+        for task, message in self._holds.asked(held):
+            self._pass_on(task, message, held)
 
     def _on_results(self, data: bytes, info: Mapping[str, int]) -> None:
         message = self.read(data, Results, "results")
