@@ -167,6 +167,8 @@ class EncoderNode(ManagedNode):
     def changed(self, names: frozenset[str]) -> None:
         with self._rule_lock:
             self._rule.settings = self._settings()
+            if "hold_frames" in names:
+                self._holding = Holding()  # what was sent meanwhile it has not seen
         if "fallback" in names and self._fallback is not None:
             self._fallback.advertise(self.parameters.fallback)
 

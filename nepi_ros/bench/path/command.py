@@ -50,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, default=50, metavar="N", help="simulate with N frames (default: 50)")
     given = "let frames be coded given an earlier one, which the simulation knows nothing of"
     parser.add_argument("--inter-frame", action="store_true", help=given)
+    held = "let so many frames in a row be held, not sent, which it does not know either (default: %(default)s)"
+    parser.add_argument("--hold-frames", type=int, default=0, metavar="N", help=held)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -103,8 +105,9 @@ def _request(arguments: argparse.Namespace, path: Path, bundle: Bundle, name: st
     frames = math.ceil(arguments.seconds * arguments.fps)
     data, out = str(arguments.data.resolve()), str((arguments.out / name).resolve())
     tasks = tuple(bundle.tasks)
-    played = data, frames, arguments.fps, arguments.deadline_ms, arguments.inter_frame
-    return Request(str(path.resolve()), tasks, *played, out, {})
+    played = data, frames, arguments.fps, arguments.deadline_ms
+    how = arguments.inter_frame, arguments.hold_frames
+    return Request(str(path.resolve()), tasks, *played, *how, out, {})
 
 
 def _settings(arguments: argparse.Namespace) -> LinkSettings:
@@ -150,6 +153,6 @@ def _words(value: float | None) -> str:
 
 
 def _circumstances(arguments: argparse.Namespace, bundle: Bundle) -> dict[str, Any]:
-    names = "deadline_ms", "rtt_ms", "fps", "loss", "seconds", "frames", "inter_frame"
+    names = "deadline_ms", "rtt_ms", "fps", "loss", "seconds", "frames", "inter_frame", "hold_frames"
     given = {name: getattr(arguments, name) for name in names}
     return {"bundle": {"name": bundle.name, "id": f"{bundle.id:016x}"}, **given, **provenance()}

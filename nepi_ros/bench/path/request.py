@@ -13,8 +13,8 @@ ANSWER = "robot.json"
 
 @dataclass(frozen=True)
 class Request:
-    """What to play: frames of `data`, for the tasks of the bundle in `bundle`; with `inter_frame` some coded given an
-    earlier one. `variables`: of ROS, for all nodes."""
+    """What to play: frames of `data`, for the tasks of the bundle in `bundle`; with `inter_frame` some are coded given
+    an earlier one, and up to `hold_frames` in a row may be held. `variables`: of ROS, for all nodes."""
 
     bundle: str
     tasks: tuple[str, ...]
@@ -23,6 +23,7 @@ class Request:
     rate_hz: float
     deadline_ms: float
     inter_frame: bool
+    hold_frames: int
     out: str
     variables: Mapping[str, str]
 
