@@ -10,7 +10,7 @@ TESTS ?=
 DATA := ../shared/data
 # What may be said to the demo, as in: make demo FRAMES=folder BUNDLE=models/kitchen
 DEMO_OPTIONS := FRAMES:frames-dir BUNDLE:bundle COUNT:frames TASKS:tasks RATE:rate DEADLINE_MS:deadline-ms \
-  HOLD_FRAMES:hold-frames CAPACITY_KBPS:capacity-kbps TRACE:trace SEED:seed OUT:out
+  HOLD_MS:hold-ms CAPACITY_KBPS:capacity-kbps TRACE:trace SEED:seed OUT:out
 ARGS ?=
 
 say = @echo "nepi_ros: $(1)"
@@ -34,7 +34,7 @@ install = $(PIP_INSTALL) --editable '.[$(extras)]' && if version=$$($(ort_gpu));
 help:
 	@echo "make demo    play a camera through encoder, thin link and edge; report in out/demo"
 	@echo "             FRAMES=folder plays your images, BUNDLE=models/kitchen takes another bundle; as well"
-	@echo "             COUNT, TASKS, RATE, DEADLINE_MS, HOLD_FRAMES, CAPACITY_KBPS, TRACE, SEED, OUT: see nepi demo --help"
+	@echo "             COUNT, TASKS, RATE, DEADLINE_MS, HOLD_MS, CAPACITY_KBPS, TRACE, SEED, OUT: see nepi demo --help"
 	@echo "make test    run the tests; TESTS='test/test_cli.py -k help' runs some"
 	@echo "make train   train a bundle; CONFIG=$(CONFIG)"
 	@echo "make bench   compare the bundles with JPEG and others on DATA=$(DATA); report in out/bench"

@@ -6,7 +6,7 @@ the picture moved, may stand for a later one's (tracking between detections, as 
 real-time object detection for mobile augmented reality", MobiCom 2019). Here the whole picture moves as one, by a
 shift, a turn and a zoom: corners are followed from the one to the other (Lucas and Kanade, IJCAI 1981, in a pyramid),
 and RANSAC finds the motion that most of them agree on. Where few agree, or the picture is another even when moved,
-nothing is said.
+nothing is said. What is too small to be seen so, about a fortieth of the picture, goes unnoticed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _LEAST_CORNERS = 12
 _LEAST_SHARE = 0.3  # of an earlier frame's corners that must move alike
 _WITHIN = 1.0  # pixels from where the motion puts them
 _OTHER = 20  # grey levels by which a pixel is another one
-_MOST_CHANGED = 0.1  # share of such pixels; chosen on training frames
+_MOST_CHANGED = 0.1  # share of such pixels, and of what comes into view; chosen on training frames
+_REGION = (11, 11)  # pixels, a fortieth of the picture
+_MOST_CHANGED_THERE = 0.7  # share of other pixels in any such region: more is something that came or went
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,8 @@ class Motion:
 
     def moved(self, result: np.ndarray) -> np.ndarray:
         """A result [h, w] over the earlier frame, of any resolution, as it lies over the later one: each pixel the
-        nearest, so that no value appears that was not there; what came into view takes that of the border."""
+        nearest, so that no value appears that was not there. What came into view, at most a tenth, takes that of the
+        border."""
         height, width = result.shape
         places = _places(width, height)
         pixels = np.linalg.inv(places) @ _square(self.matrix) @ places
@@ -80,32 +83,13 @@ class Glimpse:
         return Motion((places @ _square(matrix) @ np.linalg.inv(places))[:2])
 
     def _changed(self, matrix: np.ndarray, now: np.ndarray) -> bool:
-        """Whether a later picture is another one than this one moved."""
+        """Whether a later picture is another one than this one moved: much of it, one region, or much is new."""
         size = self.grey.shape[::-1]
         moved = cv2.warpAffine(self.grey, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.count_nonzero(cv2.absdiff(moved, now) > _OTHER) > _MOST_CHANGED * now.size
-
-
-class Hold:
-    """Which frames of a video are held: not sent, because the results of the one sent last, moved, can stand for
-    them."""
-
-    def __init__(self) -> None:
-        self._sent: Glimpse | None = None
-        self._held = 0
-
-    def motion(self, now: Glimpse, most: int) -> Motion | None:
-        """How the frame sent last moved until this one, which is held then, as one of at most so many in a row; None
-        where it is to be sent."""
-        if self._sent is None or self._held >= most:
-            return None
-        motion = self._sent.motion_to(now)
-        self._held += motion is not None
-        return motion
-
-    def sent(self, now: Glimpse) -> None:
-        """This frame was sent."""
-        self._sent, self._held = now, 0
+        known = cv2.warpAffine(np.ones_like(self.grey), matrix, size, flags=cv2.INTER_NEAREST)
+        other = (cv2.absdiff(moved, now) > _OTHER).astype(np.float32)
+        shares = float(other.mean()), 1.0 - float(known.mean())
+        return max(shares) > _MOST_CHANGED or cv2.blur(other * known, _REGION).max() > _MOST_CHANGED_THERE
 
 
 def _places(width: int, height: int) -> np.ndarray:

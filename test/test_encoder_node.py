@@ -19,7 +19,7 @@ from nepi_ros.bundle import Bundle
 from nepi_ros.codec import Decoder, EpitomeHeader, Segment
 from nepi_ros.image import ENCODINGS, Letterbox, from_rgb
 from nepi_ros.link.wire import wire_bytes
-from nepi_ros.msg import Classification, EncoderStatus, Epitome, LinkReport
+from nepi_ros.msg import Classification, EncoderStatus, Epitome, Held, LinkReport
 from nepi_ros.nodes.topics import newest
 
 NODE = "/r1/encoder_node"
@@ -30,6 +30,7 @@ DEFAULTS = {
     "min_bytes": 0,
     "max_bytes": 65535,
     "pictures": False,
+    "hold_ms": 0.0,
     "capacity_override_kbps": 1e5,
     "probe": True,
     "fallback": "",
@@ -341,6 +342,62 @@ def test_first_messages_are_repeated_where_frames_get_lost(camera):
         return [part.first_layer for part in parts].count(0) > 1
 
     wait_until(repeated, lambda: f"a repeated message; {camera.statuses[-1]}")
+    camera.edge.answers = lambda epitome: True
+
+
+def tiles(camera: Camera, down: int = 0, seed: int = 3) -> Image:
+    """A wide picture, 320 x 180, of a scene that has moved down by so many pixels."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (25, 40, 3), np.uint8)
+    scene = cv2.resize(coarse, (320, 200), interpolation=cv2.INTER_CUBIC)
+    return camera.stamped(from_rgb(np.ascontiguousarray(scene[20 - down : 200 - down])))
+
+
+def holds(camera: Camera, client: Client, image: Image) -> Held | None:
+    """Whether a frame is held: what is told of it, or None once it was sent."""
+    told, camera_sends = client.listen(Held, "/r1/held"), camera.publisher
+    found = lambda: [held for held in told if held.header == image.header]  # noqa: E731
+    camera_sends.publish(image)
+    wait_until(lambda: found() or camera.of(image), "what becomes of a frame")
+    return found()[0] if found() else None
+
+
+def test_frames_that_only_moved_are_held(camera, client):
+    client.set_parameters(NODE, hold_ms=5000.0)
+    wait_until(lambda: holds(camera, client, tiles(camera)), "a held frame: DDS finds partners at its own pace")
+    sent = camera.exchange(tiles(camera, seed=4))[0]
+    moved = holds(camera, client, tiles(camera, down=12, seed=4))
+    assert moved.sent == sent.header and moved.task_mask == sent.task_mask
+    # Relative to the picture, not to the networks' input with its bars above and below.
+    assert np.reshape(moved.motion, (2, 3)) == pytest.approx(np.array([[1, 0, 0], [0, 1, 12 / 180]]), abs=0.006)
+    assert holds(camera, client, tiles(camera, seed=5)) is None
+    client.set_parameters(NODE, hold_ms=0.0)
+    assert holds(camera, client, tiles(camera, seed=5)) is None
+
+
+def test_no_frame_is_held_to_one_that_the_edge_could_not_read(camera, client):
+    client.set_parameters(NODE, hold_ms=5000.0)
+    wait_until(lambda: holds(camera, client, tiles(camera)), "a held frame")
+    camera.edge.extra = {"layers": 0}
+    camera.exchange(tiles(camera, seed=6))
+    time.sleep(0.2)  # the report is on a topic of its own
+    assert holds(camera, client, tiles(camera, seed=6)) is None
+
+
+def test_no_frame_is_held_while_the_link_is_dead(camera, client):
+    client.set_parameters(NODE, hold_ms=300.0, deadline_ms=200.0)
+    wait_until(lambda: holds(camera, client, tiles(camera)), "a held frame")
+    camera.edge.answers = lambda epitome: False
+
+    def dead() -> bool:
+        camera.publisher.publish(tiles(camera))
+        time.sleep(0.05)
+        return camera.statuses[-1].link == EncoderStatus.LINK_DEAD
+
+    wait_until(dead, "a dead link")
+    before = camera.statuses[-1]
+    assert before.frames_held and not [dead() for _ in range(30)].count(False)
+    after = camera.statuses[-1]
+    assert after.frames_held == before.frames_held and after.frames_sent > before.frames_sent
     camera.edge.answers = lambda epitome: True
 
 

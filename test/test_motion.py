@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_bundle import tiny_frames
 
-from nepi_ros.motion import Glimpse, Hold, Motion
+from nepi_ros.motion import Glimpse, Motion
 
 SCENE = cv2.resize(tiny_frames(1, 160, 120, seed=4)[0], (640, 480), interpolation=cv2.INTER_CUBIC)
 OTHER = tiny_frames(1, 640, 480, seed=9)[0]
@@ -46,46 +46,59 @@ def test_labels_and_metres_are_moved_by_whole_values(type_: type) -> None:
     assert right.dtype == type_ and right.tolist() == [[0, 0, 1, 2], [4, 4, 5, 6], [8, 8, 9, 10]]
 
 
+def test_half_a_turn_is_exact() -> None:
+    result = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert np.array_equal(Motion(np.array([[-1.0, 0, 1], [0, -1, 1]])).moved(result), result[::-1, ::-1])
+
+
 def test_a_picture_that_only_became_brighter_moved() -> None:
     brighter = np.clip(seen(across=8).astype(int) + 25, 0, 255).astype(np.uint8)
     motion = Glimpse.of(SCENE).motion_to(Glimpse.of(brighter))
     assert motion is not None and motion.matrix[0, 2] == pytest.approx(8 / 640, abs=0.005)
 
 
-def with_visitor() -> np.ndarray:
-    """The scene with somebody in it."""
+def with_visitor(side: int) -> np.ndarray:
+    """The scene with somebody in it who is so many pixels high and wide."""
     image = SCENE.copy()
-    image[100:400, 200:400] = 255 - image[100:400, 200:400]
+    image[100 : 100 + side, 200 : 200 + side] ^= 128
     return image
 
 
 @pytest.mark.parametrize(
-    "later", [OTHER, with_visitor(), np.full_like(SCENE, 90), SCENE[:, :320].copy(), seen(across=300)]
+    "later",
+    [OTHER, with_visitor(240), with_visitor(110), np.full_like(SCENE, 90), SCENE[:, :320].copy(), seen(across=300)],
 )
 def test_of_another_picture_nothing_is_said(later: np.ndarray) -> None:
     assert Glimpse.of(SCENE).motion_to(Glimpse.of(later)) is None
     assert Glimpse.of(later).motion_to(Glimpse.of(SCENE)) is None
 
 
+@pytest.mark.parametrize("pixels", [48, 80])
+def test_no_more_than_a_tenth_may_have_come_into_view(pixels: int) -> None:
+    plain = cv2.GaussianBlur(SCENE, (0, 0), 3)
+    plain[:, 480:] = 120  # of which a repeated border would look alike
+    now = np.roll(plain, -pixels, axis=1)
+    now[:, -pixels:] = 120
+    assert (Glimpse.of(plain).motion_to(Glimpse.of(now)) is not None) == (pixels < 64)
+
+
+def test_corners_that_move_each_their_own_way_are_no_motion() -> None:
+    random = np.random.default_rng(1)
+    stars = [random.integers(8, (632, 472)) for _ in range(90)]
+
+    def sky(spread: int) -> np.ndarray:
+        """Stars in front of grey, each so far from its place."""
+        image = np.full_like(SCENE, 120)
+        for x, y in stars:
+            dx, dy = random.integers(-spread, spread + 1, 2)
+            cv2.circle(image, (int(x + dx), int(y + dy)), 5, (160, 160, 160), -1)
+        return image
+
+    assert Glimpse.of(sky(0)).motion_to(Glimpse.of(sky(0))) is not None
+    assert Glimpse.of(sky(0)).motion_to(Glimpse.of(sky(32))) is None
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 500, 3), (500, 1, 3)])
 def test_no_shape_is_too_odd(shape: tuple[int, ...]) -> None:
     glimpse = Glimpse.of(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
     assert glimpse.motion_to(glimpse) is None or np.allclose(glimpse.motion_to(glimpse).matrix, np.eye(2, 3), atol=0.02)
-
-
-def test_so_many_frames_in_a_row_are_held_and_no_more() -> None:
-    hold, sent = Hold(), []
-    for number in range(9):
-        now = Glimpse.of(seen(across=number))
-        if hold.motion(now, most=2) is None:
-            hold.sent(now)
-            sent.append(number)
-    assert sent == [0, 3, 6]
-
-
-def test_a_frame_that_could_not_be_sent_holds_none() -> None:
-    hold = Hold()
-    hold.sent(Glimpse.of(SCENE))
-    assert [hold.motion(Glimpse.of(SCENE), most=1) is not None for _ in range(3)] == [True, False, False]
-    assert hold.motion(Glimpse.of(OTHER), most=9) is None
-    assert Hold().motion(Glimpse.of(SCENE), most=9) is None

@@ -16,7 +16,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32, Header
 
-from nepi_ros.msg import Classification, Epitome, LinkReport, Results
+from nepi_ros.msg import Classification, Epitome, Held, LinkReport, Results
 from nepi_ros.result_code import pack_depth, pack_labels
 
 NODE = "/r1/result_node"
@@ -190,6 +190,42 @@ def test_latency_and_hit_rate(edge, client):
     client.set_parameters(NODE, deadline_ms=2000.0)
     client.wait_for_diagnostic(NODE, lambda v: rate_of(v) == (4, 0.0), "four misses")
     wait_until(lambda: edge.hit_rates[-1].data == 0.0, "the hit rate on its topic")
+
+
+RIGHT = [1.0, 0.0, 0.25, 0.0, 1.0, 0.0]
+"""A picture that moved by a quarter of its width."""
+
+
+def test_held_frames_have_results_under_their_own_stamp_and_are_timed_by_it(edge, client):
+    told = client.advertise(Held, "/r1/held")
+    sent = edge.header(age_s=5.0)
+    edge.send(sent, "segmentation", "depth", "names", "scores")  # late itself
+
+    def tell(age_s: float, mask: int = 7) -> Header:
+        header = edge.header(age_s)
+        told.publish(Held(header=header, sent=sent, task_mask=mask, motion=RIGHT))
+        time.sleep(0.1)
+        return header
+
+    header = wait_until(lambda: [h for h in [tell(0.0)] if h in [c.header for c in edge.classes]], "a held frame")[0]
+    moved = np.roll(LABELS, 4, axis=1)
+    moved[:, :4] = LABELS[:, :1]
+    assert bytes(edge.restored(header).data) == moved.tobytes()
+    assert edge.restored(header, "depth").encoding == "32FC1"
+    for task, infos in edge.infos.items():
+        wait_until(lambda heard=infos: [i for i in heard if i.header == header], f"camera of {task}")
+    late = tell(age_s=5.0)
+    edge.exchange()
+    assert late not in [image.header for image in edge.images["segmentation"]]
+
+
+def test_held_frames_whose_results_never_come_are_misses(edge, client):
+    told = client.advertise(Held, "/r1/held")
+    client.set_parameters(NODE, window_s=1.0)
+    client.wait_for_diagnostic(NODE, lambda v: rate_of(v)[0] == 0, "an empty window")
+    client.set_parameters(NODE, window_s=60.0)
+    told.publish(Held(header=edge.header(3.0), sent=edge.header(4.0), task_mask=1, motion=RIGHT))
+    client.wait_for_diagnostic(NODE, lambda v: rate_of(v) == (1, 0.0), "a miss")
 
 
 def test_stamps_of_another_clock_are_counted_not_averaged(edge, client, node):

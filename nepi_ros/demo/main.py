@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tasks", type=_tasks, metavar="A,B", help=f"some of {','.join(TASKS)} (default: all that the bundle has)")
     add("--rate", type=_positive(float), metavar="HZ", help="frames per second")
     add("--deadline-ms", type=_positive(float), metavar="MS", help="from an image's capture to its results")
-    held = "most frames in a row that are not sent where the picture only moves (default: none)"
-    add("--hold-frames", type=_natural, metavar="N", help=held)
+    held = "how long after a frame no other is sent while the picture only moves (default: all are sent)"
+    add("--hold-ms", type=_positive(float), metavar="MS", help=held)
     link = parser.add_mutually_exclusive_group()
     steady = "constant capacity of the link, each way (default: a link that swings and fails as cellular ones do)"
     link.add_argument("--capacity-kbps", type=_positive(float), metavar="KBPS", help=steady)
@@ -111,7 +111,7 @@ def _overrides(
             "bundle": path,
             "tasks": list(tasks),
             "deadline_ms": deadline,
-            "hold_frames": arguments.hold_frames,
+            "hold_ms": arguments.hold_ms,
         },
         names.EDGE_NODE: {"bundle": path},
         names.RESULT: {"deadline_ms": deadline},

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nepi_ros.link.wire import single_packet, wire_bytes
+
 TOO_LARGE, WAITING, TOO_LATE = "too_large", "waiting", "too_late"
 """Causes for which a frame is skipped: more than allowed, others on their way without an answer, past the deadline."""
 
@@ -43,6 +45,11 @@ class FrameReport:
     result_bytes: int = 0
     return_bytes: int = 0
     return_spread_s: float = 0.0
+
+    @property
+    def results_whole(self) -> bool:
+        """Whether all results came, as far as is known: those of one message, and those whose rest was measured."""
+        return self.return_bytes > 0 or self.result_bytes <= wire_bytes(single_packet())
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ Subscribes `image` (sensor_msgs/Image) or, with `image_transport` "compressed", 
 result_node, `link_report`. Publishes `epitome` and `~/status`. Callbacks only leave the newest image for a worker
 thread, which converts, encodes and sends as many layers as are useful for the tasks and fit the budget that
 nepi_ros.link.control takes from the reports. What the edge has answered, later frames may be coded given. With
-`hold_frames` a frame whose picture has only moved is not sent: `held` tells result_node how it moved. While the link is
+`hold_ms` a frame whose picture has only moved is not sent: `held` tells result_node how it moved. While the link is
 dead, `fallback` runs a task here (`local/...`).
 """
 
@@ -74,8 +74,8 @@ PARAMETERS = (
         "that were trained on a video: half to two thirds of the bytes, less where more stays as it was.",
     ),
     Parameter(
-        "hold_frames", 0, "Most frames in a row that are not sent where the picture has only moved: results of the one "
-        "before, moved with it, stand for theirs. 0 sends all.", "frames", (0, 30),
+        "hold_ms", 0.0, "How long after a frame no other is sent while the picture only moves: its results, moved with "
+        "it, stand for theirs. What is small and new is seen so much later. 0 sends all.", "ms", (0.0, 5000.0),
     ),
     Parameter(
         "capacity_override_kbps", 0.0, "What the link carries towards the edge; 0 has it measured.", "kbit/s",
@@ -167,8 +167,8 @@ class EncoderNode(ManagedNode):
     def changed(self, names: frozenset[str]) -> None:
         with self._rule_lock:
             self._rule.settings = self._settings()
-            if "hold_frames" in names:
-                self._holding = Holding()  # what was sent meanwhile it has not seen
+        if "hold_ms" in names:
+            self._holding = Holding()  # what was sent meanwhile it has not seen
         if "fallback" in names and self._fallback is not None:
             self._fallback.advertise(self.parameters.fallback)
 
@@ -230,9 +230,8 @@ class EncoderNode(ManagedNode):
             known = self._bundle.latent_layers(report.layers)
             if accepted and (known or not report.layers):  # of a picture alone there is nothing to refer to
                 self._sent_frames.reported(report.sequence, known)
-            if accepted:
-                self._holding.reported(report.sequence, report.layers > 0)
         if accepted:
+            self._holding.reported(report.sequence, report.layers > 0 and report.results_whole)
             self._told.totals.frames_missed += report.missed
         else:
             self.problems.count("ignored_reports")
@@ -246,25 +245,23 @@ class EncoderNode(ManagedNode):
         else:
             try:
                 picture = self._encoder.picture(message)
-                if not self._hold(message.header, picture):
+                if not self._is_held(arrival, message.header, picture):
                     self._send(arrival, message, picture)
             except ImageError as error:
                 self._told.refused(str(error))
                 self.problems.report("bad_image", f"{self._image_topic}: {error}")
 
-    def _hold(self, header: Header, picture: Picture) -> bool:
-        """Tell result_node of a frame that need not be sent; whether it is one."""
+    def _is_held(self, arrival: Arrival, header: Header, picture: Picture) -> bool:
+        """Tell result_node of a frame that need not be sent; whether it is one. None is while the link is dead."""
         p = self.parameters
-        if not p.hold_frames:
+        if not p.hold_ms or self._link == DEAD:
             return False
-        with self._rule_lock:
-            held = self._holding.held(
-                time.monotonic(), header, picture.glimpse, task_mask(p.tasks), p.hold_frames, p.deadline_ms / 1e3
-            )
+        limits = p.hold_ms / 1e3, p.deadline_ms / 1e3
+        held = self._holding.held(arrival.at, header, picture.glimpse, task_mask(p.tasks), *limits)
         if held is None:
             return False
         self._held.publish(held)
-        self._told.totals.frames_held += 1
+        self._told.held()
         return True
 
     def _send(self, arrival: Arrival, message: Image | CompressedImage, picture: Picture) -> None:
@@ -287,8 +284,8 @@ class EncoderNode(ManagedNode):
             frame = OutgoingFrame(header, self._sequence, self._bundle.id, mask, *size, *grant, back)
             with self._rule_lock:
                 self._sent_frames.sent(self._sequence, encoded.latent)
-                if p.hold_frames:
-                    self._holding.sent(time.monotonic(), header, picture.glimpse, mask, self._sequence)
+            if p.hold_ms:
+                self._holding.sent(arrival.at, header, picture.glimpse, mask, self._sequence)
             self._hand_over(arrival, frame, segments, budget, mtu)
         else:
             self._told.skipped(budget)

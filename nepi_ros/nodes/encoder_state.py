@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from nepi_ros.link.budget import ALIVE, DEAD, TOO_LARGE, UNKNOWN, Budget, LinkState
 from nepi_ros.msg import EncoderStatus
@@ -54,6 +54,10 @@ class EncoderState:
     def sent(self, last: LastFrame) -> None:
         self.totals.frames_sent += 1
         self.last = last
+
+    def held(self) -> None:
+        self.totals.frames_held += 1
+        self.last = replace(self.last, reason="")
 
     def skipped(self, budget: Budget) -> None:
         counter = f"skipped_{budget.cause or TOO_LARGE}"

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The robot's receiving node: what the edge sends back becomes topics for users, and how late it is.
 
-Subscribes `results`, `camera_info` and, to know which frames were sent, and which held, the robot's own `epitome` and
-`held`. Publishes
-`segmentation` (mono8 class ids) and `depth` (32FC1 metres), each with its `camera_info`, `classification`,
-`link_report` for encoder_node, and `~/latency_ms` and `~/hit_rate` for plots. All results of a frame cross the radio
-once, whoever subscribes here.
+Subscribes `results`, `camera_info` and, to know which frames were sent and which held, the robot's own `epitome` and
+`held`. Publishes `segmentation` (mono8 class ids) and `depth` (32FC1 metres), each with its `camera_info`,
+`classification`, `link_report` for encoder_node, and `~/latency_ms` and `~/hit_rate` for plots. All results of a frame
+cross the radio once, whoever subscribes here.
 
 Latency is from an image's header stamp to the arrival of its results, on this computer's ROS clock. A result that
 comes after the deadline is late. It is never published where fresh ones are: with `late_results` "drop" it goes
@@ -33,7 +32,7 @@ from nepi_ros.image import depth_image, label_image, scaled_camera_info
 from nepi_ros.letterbox import result_size
 from nepi_ros.motion import Motion
 from nepi_ros.msg import Classification, Epitome, Held, LinkReport, Results
-from nepi_ros.nodes.holds import Holds, motion_of
+from nepi_ros.nodes.holds import HeldFrame, Holds
 from nepi_ros.nodes.latency import LatencySummary, LatencyWindow, nanoseconds
 from nepi_ros.nodes.lifecycle import AUTOSTART, ManagedNode, run
 from nepi_ros.nodes.parameters import Parameter
@@ -141,17 +140,17 @@ class ResultNode(ManagedNode):
             self._source = (message.width, message.height) if message.width and message.height else None
 
     def _on_held(self, data: bytes) -> None:
-        held = self.read(data, Held, "held")
-        if held is None:
+        message = self.read(data, Held, "held")
+        if message is None:
             return
         try:
-            motion_of(held)
+            held = HeldFrame.of(message)
         except ImageError as error:
             self.problems.report("damaged", f"{self.resolve_topic_name('held')}: {error}; dropped", "held")
             return
         self._window.sent(nanoseconds(held.header.stamp), held.task_mask, self.get_clock().now().nanoseconds)
-        for task, message in self._holds.asked(held):
-            self._pass_on(task, message, held)
+        for task, results in self._holds.asked(held):
+            self._pass_on(task, results, held)
 
     def _on_results(self, data: bytes, info: Mapping[str, int]) -> None:
         message = self.read(data, Results, "results")
@@ -166,7 +165,7 @@ class ResultNode(ManagedNode):
                 for held in self._holds.came(task, message):
                     self._pass_on(task, message, held)
 
-    def _pass_on(self, task: str, message: Results, held: Held | None = None) -> None:
+    def _pass_on(self, task: str, message: Results, held: HeldFrame | None = None) -> None:
         """Publish a task's result where it belongs, for its own frame or a held one, unless it is late and nobody wants
         it then."""
         header = held.header if held else message.header
@@ -178,8 +177,8 @@ class ResultNode(ManagedNode):
             if task == "classification":
                 publisher.publish(_classification(message, header))
             else:
-                motion = motion_of(held) if held else None
-                self._restore(task, message, header, motion, publisher, None if late else self._infos[task])
+                motion, infos = held.motion if held else None, None if late else self._infos[task]
+                self._restore(task, message, header, motion, publisher, infos)
         except ImageError as error:
             topic = self.resolve_topic_name("results")
             self.problems.report("damaged", f"{topic}: {task}: {error}; dropped", task)

@@ -44,14 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--fps", 10.0, "frames per second"),
         ("--loss", 0.0, "probability that a packet is lost, 0 to 1"),
         ("--seconds", 60.0, "play so much of each trace"),
+        ("--hold-ms", 0.0, "hold frames for so long after one, which the simulation knows nothing of"),
     )
     for name, default, meaning in options:
         parser.add_argument(name, type=float, default=default, metavar="X", help=f"{meaning} (default: {default:g})")
     parser.add_argument("--frames", type=int, default=50, metavar="N", help="simulate with N frames (default: 50)")
     given = "let frames be coded given an earlier one, which the simulation knows nothing of"
     parser.add_argument("--inter-frame", action="store_true", help=given)
-    held = "let so many frames in a row be held, not sent, which it does not know either (default: %(default)s)"
-    parser.add_argument("--hold-frames", type=int, default=0, metavar="N", help=held)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -106,7 +105,7 @@ def _request(arguments: argparse.Namespace, path: Path, bundle: Bundle, name: st
     data, out = str(arguments.data.resolve()), str((arguments.out / name).resolve())
     tasks = tuple(bundle.tasks)
     played = data, frames, arguments.fps, arguments.deadline_ms
-    how = arguments.inter_frame, arguments.hold_frames
+    how = arguments.inter_frame, arguments.hold_ms
     return Request(str(path.resolve()), tasks, *played, *how, out, {})
 
 
@@ -153,6 +152,6 @@ def _words(value: float | None) -> str:
 
 
 def _circumstances(arguments: argparse.Namespace, bundle: Bundle) -> dict[str, Any]:
-    names = "deadline_ms", "rtt_ms", "fps", "loss", "seconds", "frames", "inter_frame", "hold_frames"
+    names = "deadline_ms", "rtt_ms", "fps", "loss", "seconds", "frames", "inter_frame", "hold_ms"
     given = {name: getattr(arguments, name) for name in names}
     return {"bundle": {"name": bundle.name, "id": f"{bundle.id:016x}"}, **given, **provenance()}

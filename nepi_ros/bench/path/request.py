@@ -14,7 +14,7 @@ ANSWER = "robot.json"
 @dataclass(frozen=True)
 class Request:
     """What to play: frames of `data`, for the tasks of the bundle in `bundle`; with `inter_frame` some are coded given
-    an earlier one, and up to `hold_frames` in a row may be held. `variables`: of ROS, for all nodes."""
+    an earlier one, and for `hold_ms` after one they may be held. `variables`: of ROS, for all nodes."""
 
     bundle: str
     tasks: tuple[str, ...]
@@ -23,7 +23,7 @@ class Request:
     rate_hz: float
     deadline_ms: float
     inter_frame: bool
-    hold_frames: int
+    hold_ms: float
     out: str
     variables: Mapping[str, str]
 

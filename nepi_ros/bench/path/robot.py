@@ -40,7 +40,7 @@ def demo_system(request: Request) -> System:
             },
             names.ENCODER: {
                 "bundle": request.bundle, "tasks": list(request.tasks), "deadline_ms": request.deadline_ms,
-                "inter_frame": request.inter_frame, "hold_frames": request.hold_frames,
+                "inter_frame": request.inter_frame, "hold_ms": request.hold_ms,
             },
             names.EDGE_NODE: {"bundle": request.bundle, "robots": [names.ROBOT]},
             names.RESULT: {"deadline_ms": request.deadline_ms},

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nepi_ros.bench.frames import Frame
 from nepi_ros.bench.peers.base import Coded, Peer, Setting
-from nepi_ros.motion import Glimpse, Hold, Motion
+from nepi_ros.motion import Glimpse, Motion
 
 HOLD = "hold"
 _HOLDS = (2, 5, 9)  # a third, a sixth and a tenth of the frames are sent, more where the picture changes
@@ -22,7 +22,7 @@ class HeldPeer:
 
     def __init__(self, name: str, method: Peer) -> None:
         self.name, self._method = name, method
-        self.version = f"1 {method.version}"
+        self.version = f"2 {method.version}"
 
     def problem(self) -> str | None:
         return self._method.problem()
@@ -41,11 +41,12 @@ class HeldPeer:
 
 
 def _motions(run: Sequence[Frame], most: int) -> list[Motion | None]:
-    """For each frame how the one sent before it moved until then; None where it is sent itself."""
-    hold, motions = Hold(), list[Motion | None]()
-    for frame in run:
+    """For each frame how the one sent before it moved until then, of which at most so many in a row are held; None
+    where it is sent itself."""
+    motions, sent, place = list[Motion | None](), None, 0
+    for number, frame in enumerate(run):
         now = Glimpse.of(frame.content)
-        motions.append(hold.motion(now, most))
+        motions.append(sent.motion_to(now) if sent and number - place <= most else None)
         if motions[-1] is None:
-            hold.sent(now)
+            sent, place = now, number
     return motions
