@@ -245,13 +245,13 @@ class EncoderNode(ManagedNode):
         else:
             try:
                 picture = self._encoder.picture(message)
-                if not self._is_held(arrival, message.header, picture):
+                if not self._try_to_hold(arrival, message.header, picture):
                     self._send(arrival, message, picture)
             except ImageError as error:
                 self._told.refused(str(error))
                 self.problems.report("bad_image", f"{self._image_topic}: {error}")
 
-    def _is_held(self, arrival: Arrival, header: Header, picture: Picture) -> bool:
+    def _try_to_hold(self, arrival: Arrival, header: Header, picture: Picture) -> bool:
         """Tell result_node of a frame that need not be sent; whether it is one. None is while the link is dead."""
         p = self.parameters
         if not p.hold_ms or self._link == DEAD:
