@@ -143,6 +143,7 @@ class Arrangement:
         self._position = self._place_values()
         self._describe_values()
         self._describe_spots()
+        self._describe_runs()
 
     def _place_values(self) -> list[np.ndarray]:
         """Number every value in coding order; of each group the numbers intp [channels, places in the grid's order]."""
@@ -200,18 +201,30 @@ class Arrangement:
             self._before[spots] = np.arange(own.start, own.stop)
             self._after[spots] = np.arange(own.stop, 2 * own.stop - own.start) if follows else nowhere
 
+    def _describe_runs(self) -> None:
+        """Number the places of all runs' grids, and say by the first group of a run which of them lie over its own: of
+        each run before it whose values are not the whole frame's."""
+        starts = np.cumsum([0, *(run.places for run in self.runs)])
+        self._places, self._over = int(starts[-1]), dict[int, np.ndarray]()
+        for number, run in enumerate(self.runs):
+            self._place[run.values] += starts[number]
+            over = [
+                start + self._across(earlier.first, run.first)
+                for start, earlier in zip(starts, self.runs[:number], strict=False)
+                if earlier.places > 1
+            ]
+            self._over[run.first] = np.array(over, np.intp).reshape(-1, run.places)
+
     def new_known(self) -> np.ndarray:
         """An empty `known`, int16: nothing is known yet, and there was no activity."""
         return np.zeros(self.size + len(self._before) + 1, np.int16)
 
     def begin_run(self, known: np.ndarray, run: Run) -> None:
         """All runs before this one are known now: set the activity before its first group."""
-        activity = np.zeros(run.places, np.int64)
-        for earlier in self.runs[: self.runs.index(run)]:
-            if earlier.places > 1:
-                magnitude = np.bincount(self._place[earlier.values], np.abs(known[earlier.values]))
-                activity += magnitude.astype(np.int64)[self._across(earlier.first, run.first)]
-        known[self.activities[run.first]] = np.minimum(activity, MAX_ACTIVITY)
+        over, told = self._over[run.first], run.values.start
+        if len(over):
+            magnitude = np.bincount(self._place[:told], np.abs(known[:told]), minlength=self._places)
+            known[self.activities[run.first]] = np.minimum(magnitude.take(over).sum(axis=0), MAX_ACTIVITY)
 
     def end_step(self, known: np.ndarray, step: slice) -> None:
         """The values of a step are known now: count them into the activity before the groups after theirs."""
@@ -229,6 +242,8 @@ class Arrangement:
         by_place[self._before - self.size] = magnitude
         for run in self.runs:
             self.begin_run(known, run)
+            if run.count == 1:
+                continue
             first, last = self.activities[run.first], self.activities[run.stop - 1]
             own = by_place[first.start - self.size : last.start - self.size].reshape(-1, run.places)
             later = known[first] + np.cumsum(own, axis=0)

@@ -87,8 +87,8 @@ class ClassMapCoder:
         """Append parts first to stop - 1 to a stream."""
         if coded.move is not None and first == 0 < stop:
             encoder.encode(np.add(coded.move, _FARTHEST).astype(np.int32), self.move_weights, _BOTH)
-        for span in self.lattice.steps(first, stop):
-            encoder.encode(coded.classes[span], self.weights, coded.rows[span])
+        places = slice(self.lattice.parts[first], self.lattice.parts[stop])
+        encoder.encode(coded.classes[places], self.weights, coded.rows[places])
 
     def raster(self, classes: np.ndarray, known: int) -> np.ndarray:
         """The map, int8 [P] row by row, of which the first `known` parts are known; none: NOTHING everywhere. What is

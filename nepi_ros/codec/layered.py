@@ -90,7 +90,7 @@ class LayeredCoder:
         its first `layers` layers (None: all) take fewer bits so."""
         if latent.shape != (self.size,) or latent.dtype != np.int8:
             raise ValueError(f"latent is {latent.dtype} {latent.shape}, not int8 {(self.size,)}")
-        numbers, classes = np.split(latent, [self._numbers.size])
+        numbers, classes = self._kinds(latent)
         alone = CodedLatent(
             self,
             latent,
@@ -101,6 +101,10 @@ class LayeredCoder:
             return alone
         given, counted = self._given(alone, earlier), self.layers if layers is None else layers
         return given if given.bits[counted] < alone.bits[counted] else alone
+
+    def _kinds(self, latent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A flat latent's numbers, and its map of classes."""
+        return latent[: self._numbers.size], latent[self._numbers.size :]
 
     def _given(self, alone: "CodedLatent", earlier: Earlier) -> "CodedLatent":
         """A latent given an earlier frame's."""
@@ -116,7 +120,7 @@ class LayeredCoder:
         """What an earlier frame tells of numbers, and of the map."""
         if earlier is None:
             return None, None
-        numbers, classes = np.split(earlier.latent, [self._numbers.size])
+        numbers, classes = self._kinds(earlier.latent)
         has_numbers = earlier.numbers > 0 and self.tables.paces > 0
         has_map = self._map is not None and self._map.takes_earlier and classes[0] != NOTHING
         return EarlierNumbers(numbers, earlier.numbers) if has_numbers else None, classes if has_map else None
@@ -168,7 +172,7 @@ class LayeredCoder:
         """A flat latent as its first `layers` layers alone would decode (None: as it is)."""
         if layers is None or layers >= self.layers:
             return latent
-        numbers, classes = np.split(latent, [self._numbers.size])
+        numbers, classes = self._kinds(latent)
         kept = self._numbers.prefix(numbers, self._numbers_before[layers])
         return np.concatenate([kept, self._map.prefix(classes, self._parts_before[layers])]) if self._map else kept
 
