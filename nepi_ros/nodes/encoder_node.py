@@ -74,8 +74,9 @@ PARAMETERS = (
         "that were trained on a video: half to two thirds of the bytes, less where more stays as it was.",
     ),
     Parameter(
-        "hold_ms", 0.0, "How long after a frame no other is sent while the picture only moves: its results, moved with "
-        "it, stand for theirs. What is small and new is seen so much later. 0 sends all.", "ms", (0.0, 5000.0),
+        "hold_ms", 0.0, "How long a frame's results may stand, moved with the picture, for frames that are not sent, "
+        "while it only moves; after half of this the next one is. What is small and new is seen so much later. 0 sends "
+        "all.", "ms", (0.0, 10_000.0),
     ),
     Parameter(
         "capacity_override_kbps", 0.0, "What the link carries towards the edge; 0 has it measured.", "kbit/s",
@@ -167,8 +168,8 @@ class EncoderNode(ManagedNode):
     def changed(self, names: frozenset[str]) -> None:
         with self._rule_lock:
             self._rule.settings = self._settings()
-        if "hold_ms" in names:
-            self._holding = Holding()  # what was sent meanwhile it has not seen
+            if "hold_ms" in names:
+                self._holding = Holding()  # what was sent meanwhile it has not seen
         if "fallback" in names and self._fallback is not None:
             self._fallback.advertise(self.parameters.fallback)
 
@@ -230,8 +231,9 @@ class EncoderNode(ManagedNode):
             known = self._bundle.latent_layers(report.layers)
             if accepted and (known or not report.layers):  # of a picture alone there is nothing to refer to
                 self._sent_frames.reported(report.sequence, known)
+            if accepted:
+                self._holding.reported(report.sequence, report.layers > 0 and report.results_whole)
         if accepted:
-            self._holding.reported(report.sequence, report.layers > 0 and report.results_whole)
             self._told.totals.frames_missed += report.missed
         else:
             self.problems.count("ignored_reports")
@@ -252,12 +254,13 @@ class EncoderNode(ManagedNode):
                 self.problems.report("bad_image", f"{self._image_topic}: {error}")
 
     def _try_to_hold(self, arrival: Arrival, header: Header, picture: Picture) -> bool:
-        """Tell result_node of a frame that need not be sent; whether it is one. None is while the link is dead."""
+        """Tell result_node of a frame that need not be sent; whether it is one. While the link is dead, none waits for
+        results that are not there."""
         p = self.parameters
-        if not p.hold_ms or self._link == DEAD:
+        if not p.hold_ms:
             return False
-        limits = p.hold_ms / 1e3, p.deadline_ms / 1e3
-        held = self._holding.held(arrival.at, header, picture.glimpse, task_mask(p.tasks), *limits)
+        limits_s = p.hold_ms / 1e3, 0.0 if self._link == DEAD else p.deadline_ms / 1e3
+        held = self._holding.held(arrival.at, header, picture.glimpse, task_mask(p.tasks), *limits_s)
         if held is None:
             return False
         self._held.publish(held)
@@ -284,8 +287,8 @@ class EncoderNode(ManagedNode):
             frame = OutgoingFrame(header, self._sequence, self._bundle.id, mask, *size, *grant, back)
             with self._rule_lock:
                 self._sent_frames.sent(self._sequence, encoded.latent)
-            if p.hold_ms:
-                self._holding.sent(arrival.at, header, picture.glimpse, mask, self._sequence)
+                if p.hold_ms:
+                    self._holding.sent(arrival.at, header, picture.glimpse, mask, self._sequence)
             self._hand_over(arrival, frame, segments, budget, mtu)
         else:
             self._told.skipped(budget)

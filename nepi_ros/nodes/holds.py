@@ -20,56 +20,68 @@ _FRAMES = 64
 """As many frames sent, and held ones for each, are remembered."""
 _FARTHEST = 10.0  # of what a motion's matrix may say; a picture that only moved stays far below
 
-_Value = TypeVar("_Value")
+_Place, _Value = TypeVar("_Place"), TypeVar("_Value")
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class _Sent:
-    """The frame sent last, which came at `at`. answered: None until it was, then whether all its results came."""
+    """A frame that was sent, and when it came."""
 
     at: float
     header: Header
     glimpse: Glimpse
     task_mask: int
-    sequence: int
-    answered: bool | None = None
 
 
 class Holding:
-    """encoder_node's: which frames are held. Times are when images came, in seconds on one clock. `reported` may be
-    called in another thread."""
+    """encoder_node's: which frames are held. Times are when images came, in seconds on one clock. `sent` and
+    `reported` are not locked, the caller does that; `held` needs no lock."""
 
     def __init__(self) -> None:
-        self._sent: _Sent | None = None
+        self._waiting: dict[int, _Sent] = {}
+        self._latest: _Sent | None = None
+        self._answered: _Sent | None = None
 
     def held(
         self, at: float, header: Header, glimpse: Glimpse, task_mask: int, longest_s: float, patience_s: float
     ) -> Held | None:
         """What to tell of a frame that is held; None where it is to be sent.
 
-        It is held at most `longest_s` after the frame sent last, for the same tasks, and while its picture has only
-        moved; and if all results of that came, or may still come, which they have `patience_s` for.
+        It is held to a frame sent before, for the same tasks, of which the picture has only moved since. All results of
+        that came; then they may stand for others for `longest_s`, but after half of this time a frame is sent, so that
+        its results come before that. Or they are those of the latest, and may still come, in `patience_s`.
         """
-        sent = self._sent
-        if sent is None or sent.task_mask != task_mask or sent.header.stamp == header.stamp:
-            return None
-        age = at - sent.at
-        if age > longest_s or not (age <= patience_s if sent.answered is None else sent.answered):
-            return None
-        motion = sent.glimpse.motion_to(glimpse)
-        if motion is None:
-            return None
-        return Held(header=header, sent=sent.header, task_mask=task_mask, motion=motion.matrix.ravel())
+        for sent in self._standing(at, longest_s, patience_s):
+            if sent.task_mask == task_mask and sent.header.stamp != header.stamp:
+                motion = sent.glimpse.motion_to(glimpse)
+                if motion is not None:
+                    return Held(header=header, sent=sent.header, task_mask=task_mask, motion=motion.matrix.ravel())
+        return None
+
+    def _standing(self, at: float, longest_s: float, patience_s: float) -> Iterator[_Sent]:
+        """Frames whose results may stand for those of one that comes now; those that are there first."""
+        latest, answered = self._latest, self._answered
+        if latest is None:
+            return
+        if answered is not None and at - answered.at <= (longest_s / 2 if answered is latest else longest_s):
+            yield answered
+        if latest is not answered and at - latest.at <= min(patience_s, longest_s):
+            yield latest
 
     def sent(self, at: float, header: Header, glimpse: Glimpse, task_mask: int, sequence: int) -> None:
         """A frame was sent."""
-        self._sent = _Sent(at, header, glimpse, task_mask, sequence)
+        self._latest = _Sent(at, header, glimpse, task_mask)
+        _keep(self._waiting, sequence, self._latest, _FRAMES)
 
     def reported(self, sequence: int, whole: bool) -> None:
-        """A frame was answered; whether all its results came."""
-        sent = self._sent
-        if sent is not None and sent.sequence == sequence:
-            sent.answered = whole
+        """A frame was answered; whether all its results came. Where not, the next frame is sent."""
+        sent = self._waiting.pop(sequence, None)
+        if sent is None:
+            return
+        if whole:
+            self._answered = sent
+        elif sent is self._latest:
+            self._latest = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +113,7 @@ class Holds:
     def came(self, task: str, message: Results) -> list[HeldFrame]:
         """A task's results came; the held frames that have waited for them."""
         place = task, nanoseconds(message.header.stamp)
-        _keep(self._came, place, message)
+        _keep(self._came, place, message, _FRAMES * len(TASKS))
         return self._waiting.pop(place, [])
 
     def asked(self, held: HeldFrame) -> Iterator[tuple[str, Results]]:
@@ -111,12 +123,13 @@ class Holds:
             if place in self._came:
                 yield task, self._came[place]
             else:
-                _keep(self._waiting, place, [*self._waiting.get(place, []), held][-_FRAMES:])
+                waiting = [*self._waiting.get(place, []), held][-_FRAMES:]
+                _keep(self._waiting, place, waiting, _FRAMES * len(TASKS))
 
 
-def _keep(places: dict[tuple[str, int], _Value], place: tuple[str, int], value: _Value) -> None:
-    """Put something in as the newest, and leave no more than are remembered for each task."""
+def _keep(places: dict[_Place, _Value], place: _Place, value: _Value, most: int) -> None:
+    """Put something in as the newest, and leave no more than so many."""
     places.pop(place, None)
     places[place] = value
-    while len(places) > _FRAMES * len(TASKS):
+    while len(places) > most:
         del places[next(iter(places))]
