@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tasks", type=_tasks, metavar="A,B", help=f"some of {','.join(TASKS)} (default: all that the bundle has)")
     add("--rate", type=_positive(float), metavar="HZ", help="frames per second")
     add("--deadline-ms", type=_positive(float), metavar="MS", help="from an image's capture to its results")
-    held = "how long after a frame no other is sent while the picture only moves (default: all are sent)"
+    held = "how long a frame's results may stand for others while the picture only moves (default: all are sent)"
     add("--hold-ms", type=_positive(float), metavar="MS", help=held)
     link = parser.add_mutually_exclusive_group()
     steady = "constant capacity of the link, each way (default: a link that swings and fails as cellular ones do)"
