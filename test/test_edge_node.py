@@ -549,7 +549,7 @@ def test_a_frame_comes_with_the_kind_of_layers_that_its_tasks_need(tmp_path, tas
     encoder, inference = FrameEncoder(bundle, threads=1), Inference(bundle, [], threads=1)
     height, width = image.shape[:2]
     message = Image(height=height, width=width, encoding="rgb8", step=3 * width, data=image.tobytes())
-    frame, _ = encoder.encode(message, tasks, pictures=False)
+    frame = encoder.encode(encoder.picture(message), tasks, pictures=False)
     assert frame.latent.coder.layers == len(bundle.layers) > len(LAYERS)
     assert (frame.latent.numbers is None) == (tasks == ["segmentation"])
     assert (frame.latent.classes is None) == ("segmentation" not in tasks)
