@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a picture moved is found, or nothing is said; results move with it; and no more frames are held than may be."""
+"""How a picture moved is found, or nothing is said, and results move with it."""
 
 from __future__ import annotations
 

@@ -108,8 +108,7 @@ class Stopwatch:
 
 def _motion(box: Letterbox, image: np.ndarray) -> Motion | None:
     """What it takes to see how the picture moved since a frame that was just sent: a pixel, here."""
-    x, y, width, height = box.content
-    now = Glimpse.of(image[y : y + height, x : x + width])
+    now = Glimpse.of(box.crop(image))
     return Glimpse(np.roll(now.grey, 1, axis=1)).motion_to(now)
 
 

@@ -16,7 +16,7 @@ from nepi_ros.codec.header import MOST_BACK, SEQUENCES
 from nepi_ros.codec.layered import CodedLatent, Earlier
 from nepi_ros.errors import CodecError
 
-_Frame = TypeVar("_Frame")
+_Key, _Value = TypeVar("_Key"), TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class SentFrames:
 
     def sent(self, sequence: int, latent: CodedLatent) -> None:
         """A frame was sent."""
-        _keep(self._waiting, sequence, latent)
+        keep_newest(self._waiting, sequence, latent, MOST_BACK)
 
     def reported(self, sequence: int, layers: int) -> None:
         """The edge has so many layers of a frame's latent. With none of one that was coded given another it may lack
@@ -79,7 +79,7 @@ class ReceivedFrames:
         """A frame was decoded. One of the same number from before the robot began anew gives way; the same one does
         not, for the robot goes by what it was told first."""
         if self._decoded.get(sequence, (None,))[0] != handover_ns:
-            _keep(self._decoded, sequence, (handover_ns, decoded))
+            keep_newest(self._decoded, sequence, (handover_ns, decoded), MOST_BACK)
 
     def before(self, sequence: int, back: int) -> Earlier | None:
         """The frame `back` frames before one of this number, which was coded given it; None where `back` is 0.
@@ -97,9 +97,9 @@ class ReceivedFrames:
         return self._decoded[number][1]
 
 
-def _keep(frames: dict[int, _Frame], sequence: int, frame: _Frame) -> None:
-    """Put a frame in as the newest, and leave no more than can be named."""
-    frames.pop(sequence, None)
-    frames[sequence] = frame
-    while len(frames) > MOST_BACK:
-        del frames[next(iter(frames))]
+def keep_newest(kept: dict[_Key, _Value], key: _Key, value: _Value, most: int) -> None:
+    """Put a value in as the newest, and leave the newest `most`."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > most:
+        del kept[next(iter(kept))]

@@ -31,8 +31,7 @@ class Picture:
     @cached_property
     def glimpse(self) -> Glimpse:
         """What is enough to see how it moved."""
-        x, y, width, height = self.box.content
-        return Glimpse.of(self.image[y : y + height, x : x + width])
+        return Glimpse.of(self.box.crop(self.image))
 
 
 class FrameEncoder:

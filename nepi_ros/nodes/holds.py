@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from std_msgs.msg import Header
 
+from nepi_ros.codec.memory import keep_newest
 from nepi_ros.errors import ImageError
 from nepi_ros.motion import Glimpse, Motion
 from nepi_ros.msg import Held, Results
@@ -19,8 +19,6 @@ from nepi_ros.tasks import TASKS
 _FRAMES = 64
 """As many frames sent, and held ones for each, are remembered."""
 _FARTHEST = 10.0  # of what a motion's matrix may say; a picture that only moved stays far below
-
-_Place, _Value = TypeVar("_Place"), TypeVar("_Value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +69,7 @@ class Holding:
     def sent(self, at: float, header: Header, glimpse: Glimpse, task_mask: int, sequence: int) -> None:
         """A frame was sent."""
         self._latest = _Sent(at, header, glimpse, task_mask)
-        _keep(self._waiting, sequence, self._latest, _FRAMES)
+        keep_newest(self._waiting, sequence, self._latest, _FRAMES)
 
     def reported(self, sequence: int, whole: bool) -> None:
         """A frame was answered; whether all its results came. Where not, the next frame is sent."""
@@ -113,7 +111,7 @@ class Holds:
     def came(self, task: str, message: Results) -> list[HeldFrame]:
         """A task's results came; the held frames that have waited for them."""
         place = task, nanoseconds(message.header.stamp)
-        _keep(self._came, place, message, _FRAMES * len(TASKS))
+        keep_newest(self._came, place, message, _FRAMES * len(TASKS))
         return self._waiting.pop(place, [])
 
     def asked(self, held: HeldFrame) -> Iterator[tuple[str, Results]]:
@@ -124,12 +122,4 @@ class Holds:
                 yield task, self._came[place]
             else:
                 waiting = [*self._waiting.get(place, []), held][-_FRAMES:]
-                _keep(self._waiting, place, waiting, _FRAMES * len(TASKS))
-
-
-def _keep(places: dict[_Place, _Value], place: _Place, value: _Value, most: int) -> None:
-    """Put something in as the newest, and leave no more than so many."""
-    places.pop(place, None)
-    places[place] = value
-    while len(places) > most:
-        del places[next(iter(places))]
+                keep_newest(self._waiting, place, waiting, _FRAMES * len(TASKS))
